@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rule table: what each request needs. What no row names needs an operator, and counts as a change.
+
+A GET can change a node, so method, path and query are classified together. A path matches a row after one
+percent-decoding and without dot or empty segments; a query is allowed only where the row names its keys.
+
+Source of the node paths: the HTTP interfaces of LMCache 0.3.4 to 0.5.6.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+
+class Role(IntEnum):
+    """What a client may do: nothing, read, or change as well."""
+
+    NONE = 0
+    VIEWER = 1
+    OPERATOR = 2
+
+
+class Need(NamedTuple):
+    """What a request needs, and whether it changes anything."""
+
+    role: Role
+    changes: bool
+
+
+ANYBODY = Need(Role.NONE, False)
+READS = Need(Role.VIEWER, False)
+READS_SECRETS = Need(Role.OPERATOR, False)
+CHANGES = Need(Role.OPERATOR, True)
+
+READ_METHODS = frozenset({"GET", "HEAD"})
+
+
+class Row(NamedTuple):
+    """One line of the table; ``path`` may hold ``{name}`` for one segment and end in ``{path...}`` for any rest."""
+
+    method: str
+    path: str
+    need: Need
+    query_keys: frozenset[str] | None = frozenset()
+
+
+def _rows(method: str, need: Need, *paths: str) -> list[Row]:
+    return [Row(method, path, need) for path in paths]
+
+
+OWN_ROWS: tuple[Row, ...] = (
+    *_rows("GET", ANYBODY, "/", "/health", "/api/whoami"),
+    Row("GET", "/static/{path...}", ANYBODY),
+    *_rows("GET", READS, "/api/nodes", "/api/proxies", "/api/proxies/{proxy}/nodes"),
+    *_rows("GET", CHANGES, "/api/proxies/{proxy}/refresh"),
+    *_rows("POST", CHANGES, "/api/nodes", "/api/proxies", "/api/proxies/{proxy}/nodes", "/api/proxies/{proxy}/refresh"),
+    *_rows("PUT", CHANGES, "/api/nodes/{node}"),
+    *_rows("DELETE", CHANGES, "/api/nodes/{node}"),
+)
+
+NODE_ROWS: tuple[Row, ...] = (
+    *_rows("GET", READS, "/", "/version", "/lmc_version", "/commit_id", "/inference_version", "/metrics", "/loglevel"),
+    *_rows("GET", READS, "/periodic-threads/{name}", "/periodic-threads-health", "/backends", "/bypass/list"),
+    *_rows("GET", READS, "/freeze/status", "/hot_cache/status", "/lookup/info", "/chunk_statistics/status"),
+    *_rows("GET", READS, "/cache/kvcache/info", "/controller/key-stats"),
+    *_rows("GET", READS, "/health", "/healthcheck", "/api/healthcheck", "/status", "/api/status", "/config/adapters"),
+    *_rows("GET", READS, "/quota", "/quota/{salt}", "/healthz", "/instances", "/instances/usage"),
+    Row("GET", "/threads", READS, frozenset({"name", "thread_id"})),
+    Row("GET", "/periodic-threads", READS, frozenset({"level", "running_only", "active_only"})),
+    Row("GET", "/controller/workers", READS, frozenset({"instance_id", "worker_id"})),
+    Row("GET", "/conf", READS_SECRETS, None),
+    Row("GET", "/meta", READS_SECRETS, None),
+    Row("GET", "/inference_info", READS_SECRETS, None),
+    *_rows("GET", READS_SECRETS, "/config", "/env"),
+)
+
+# What a frontend behind us offers to viewers; its page is linked to and does not run through the proxy.
+FRONTEND_ROWS: tuple[Row, ...] = tuple(
+    row for row in OWN_ROWS if row.need.role <= Role.VIEWER and not row.path.startswith(("/static", "/api/whoami"))
+)
+
+
+def own_need(method: str, pattern: str) -> Need:
+    """Give what a route of ours needs, by the pattern that it was matched with."""
+    return _OWN.get(("GET" if method == "HEAD" else method, pattern), CHANGES)
+
+
+def node_need(method: str, target: str, *, is_frontend: bool = False) -> Need:
+    """Give what a proxied request needs, by its method and the target (path and query) the node is asked for."""
+    if method not in READ_METHODS:
+        return CHANGES
+    path, _, query = target.partition("?")
+    if not query and not is_frontend:
+        need = _PLAIN_NODE_PATHS.get(path)
+        if need is not None:
+            return need
+    decoded = _decoded_path(path)
+    if decoded is None:
+        return CHANGES
+    if is_frontend:
+        return _frontend_need(method, path, decoded, query)
+    return _lookup(_NODE_MATCHERS, decoded, query)
+
+
+def _frontend_need(method: str, path: str, decoded: str, query: str) -> Need:
+    """Classify what is asked of a frontend behind us; one more hop is parsed, since what lies behind it is a node's."""
+    if decoded.startswith("/proxy2/"):
+        rest = path[len("/proxy2/") :].partition("/")[2] if path.startswith("/proxy2/") else ""
+        return node_need(method, f"/{rest}?{query}" if query else f"/{rest}") if rest else CHANGES
+    return _lookup(_FRONTEND_MATCHERS, decoded, query)
+
+
+def _decoded_path(path: str) -> str | None:
+    """Decode a path once; None where it could mean different things to different readers."""
+    try:
+        decoded = unquote_to_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    segments = decoded.split("/")[1:]
+    if decoded != "/" and any(segment in ("", ".", "..") for segment in segments):
+        return None
+    if "\\" in decoded or any(ord(character) < 32 for character in decoded):
+        return None
+    return decoded
+
+
+Matcher = tuple[Callable[[str], object], Row]
+
+
+def _lookup(matchers: Iterable[Matcher], path: str, query: str) -> Need:
+    for matches, row in matchers:
+        if matches(path):
+            return row.need if _query_allowed(query, row.query_keys) else CHANGES
+    return CHANGES
+
+
+def _query_allowed(query: str, keys: frozenset[str] | None) -> bool:
+    if not query or keys is None:
+        return True
+    names = [unquote_to_bytes(pair.partition("=")[0].replace("+", " ")) for pair in query.split("&") if pair]
+    return ";" not in query and all(name.decode("latin-1") in keys for name in names)
+
+
+def compile_path(path: str) -> Callable[[str], re.Match[str] | None]:
+    """Give the function that matches a row's or a route's path and names its variable segments."""
+    pattern = re.escape(path)
+    pattern = re.sub(r"\\\{(\w+)\\\.\\\.\\\.\\\}", r"(?P<\1>.*)", pattern)
+    pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", pattern)
+    return re.compile(pattern, re.DOTALL).fullmatch
+
+
+def _matchers(rows: Iterable[Row]) -> list[Matcher]:
+    return [(compile_path(row.path), row) for row in rows]
+
+
+_OWN = {(row.method, row.path): row.need for row in OWN_ROWS}
+_NODE_MATCHERS = _matchers(NODE_ROWS)
+_FRONTEND_MATCHERS = _matchers(FRONTEND_ROWS)
+_PLAIN_NODE_PATHS = {row.path: row.need for row in NODE_ROWS if "{" not in row.path}

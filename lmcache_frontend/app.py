@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The composition root: builds the parts, hands them what they need, starts, and drains at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import tempfile
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lmcache_frontend.access import targets
+from lmcache_frontend.access.clients import Client
+from lmcache_frontend.cluster.model import Node, Source
+from lmcache_frontend.cluster.registry import Registry
+from lmcache_frontend.cluster.sources import NodeFile, load_listing, parse_listing, refresh_empty_proxies
+from lmcache_frontend.errors import BadGateway, BadRequest, StartError, UsageError
+from lmcache_frontend.http1.client import Pool
+from lmcache_frontend.http1.fetch import fetch
+from lmcache_frontend.http1.peers import can_look_up, owner_of_peer
+from lmcache_frontend.http1.server import Exchange, Limits, Server
+from lmcache_frontend.routes.pages import load_assets, static_directory
+from lmcache_frontend.routes.router import make_handler
+from lmcache_frontend.routes.services import Services
+from lmcache_frontend.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+HOUSEKEEPING_INTERVAL_S = 1.0
+EMPTY_PROXIES_INTERVAL_S = 30.0
+CHILDREN_LIMIT_BYTES = 16 * 1024 * 1024
+
+
+class App:
+    """The running service."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load the first nodes and bind the port; nothing is served before `start`.
+
+        Raises: UsageError, StartError.
+        """
+        self.settings = settings
+        self.registry = Registry()
+        self._ended = threading.Event()
+        self._cleanup = contextlib.ExitStack()
+        self._node_file = NodeFile(Path(settings.config), self.registry) if settings.config else None
+        self._load_sources()
+        self._pool = Pool(
+            connect_timeout_s=settings.connect_timeout_s,
+            send_timeout_s=settings.body_timeout_s,
+            permit=lambda address, port: targets.check_address(address, port, settings.allow_target),
+        )
+        limits = Limits(
+            settings.head_timeout_s, settings.idle_timeout_s, settings.body_timeout_s, settings.max_connections
+        )
+        try:
+            self.server = Server((settings.host, settings.port), self._handle, limits)
+        except (OSError, OverflowError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+            raise StartError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from exc
+        self.settings = settings._replace(port=self.server.server_port)
+        self._cleanup.callback(self._pool.close)
+        try:
+            self._serve = make_handler(self._services())
+            if settings.demo:
+                self._start_demo(settings.demo)
+        except BaseException:
+            self.server.server_close()
+            self._cleanup.close()
+            raise
+
+    @property
+    def address(self) -> str:
+        """Give the address to open in a browser on this machine."""
+        host = self.settings.host
+        host = "localhost" if host in ("0.0.0.0", "::", "") else host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.settings.port}/"
+
+    @property
+    def node_count(self) -> int:
+        """Give the number of nodes, those behind proxies included."""
+        return sum(len(proxy.nodes) for proxy in self.registry.snapshot.proxies.values())
+
+    def start(self) -> None:
+        """Serve, in threads of their own."""
+        threading.Thread(target=self.server.serve_forever, args=(0.2,), name="accept", daemon=True).start()
+        threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
+
+    def stop(self) -> bool:
+        """Drain and free everything; say whether all requests ended in time."""
+        self._ended.set()
+        drained = self.server.drain(self.settings.drain_timeout_s)
+        self._cleanup.close()
+        return drained
+
+    def _load_sources(self) -> None:
+        if self.settings.nodes is not None:
+            try:
+                listing = parse_listing(self.settings.nodes, Source.FLAG)
+            except BadRequest as exc:
+                raise UsageError(f"--nodes: {exc}") from exc
+            load_listing(self.registry, listing, Source.FLAG, "--nodes")
+        if self._node_file is not None:
+            try:
+                self._node_file.load()
+            except BadRequest as exc:
+                raise StartError(f"--config: {exc}") from exc
+
+    def _start_demo(self, count: int) -> None:
+        from lmcache_frontend.demo.cluster import start_cluster
+
+        directory = self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lmcache-demo-"))
+        demo = start_cluster(count, Path(directory))
+        self._cleanup.callback(demo.stop)
+        load_listing(self.registry, parse_listing(json.dumps(demo.entries), Source.DEMO), Source.DEMO, "--demo")
+
+    def _services(self) -> Services:
+        return Services(
+            settings=self.settings,
+            registry=self.registry,
+            pool=self._pool,
+            assets=load_assets(static_directory()),
+            own_cookie=f"lmcache_frontend_{self.settings.port}",
+            own_names=_own_names,
+            describe_client=_describe_client,
+            fetch_json=self._fetch_json,
+        )
+
+    def _handle(self, exchange: Exchange) -> None:
+        self._serve(exchange)
+
+    def _keep_house(self) -> None:
+        """Sweep the pool, look at the node file, and ask proxies whose nodes are not known; until the end."""
+        rounds = 0
+        while not self._ended.is_set():
+            try:
+                self._pool.sweep()
+                if self._node_file is not None:
+                    self._node_file.reload_if_changed()
+                if rounds % (EMPTY_PROXIES_INTERVAL_S // HOUSEKEEPING_INTERVAL_S) == 0:
+                    refresh_empty_proxies(self.registry, self._fetch_json)
+            except Exception:
+                logger.exception("housekeeping failed")
+            rounds += 1
+            self._ended.wait(HOUSEKEEPING_INTERVAL_S)
+
+    def _fetch_json(self, node: Node, target: str) -> Any:
+        timeout_s = self.settings.connect_timeout_s
+        answer = fetch(
+            self._pool, node.endpoint, node.authority, target, timeout_s=timeout_s, limit_bytes=CHILDREN_LIMIT_BYTES
+        )
+        if answer.head.status != 200:
+            raise BadGateway(f"{node.endpoint} answered {answer.head.status}, expected 200")
+        try:
+            return json.loads(answer.body)
+        except (ValueError, RecursionError) as exc:
+            raise BadGateway(f"{node.endpoint} did not answer with JSON") from exc
+
+
+@lru_cache(maxsize=1)
+def _own_names() -> frozenset[str]:
+    """Give our host name and its full form; looked up once and only when a Host needs it, as it may ask the network."""
+    return frozenset({socket.gethostname().lower(), socket.getfqdn().lower()})
+
+
+def _describe_client(exchange: Exchange) -> Client:
+    request = exchange.request
+    peer = exchange.peer
+    facts = exchange.stream.facts
+
+    def owner() -> int | None:
+        if "owner" not in facts:
+            facts["owner"] = owner_of_peer(exchange.stream.sock.getsockname(), peer)
+        return facts["owner"]  # type: ignore[return-value]
+
+    return Client(
+        peer_host=str(peer[0]) if peer else "",
+        http_minor_version=request.minor_version,
+        host=request.host,
+        fields=request.combined,
+        own_uid=os.getuid(),
+        owner=owner if can_look_up() else None,
+    )

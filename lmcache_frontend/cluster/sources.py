@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where nodes come from: a flag, a file that is watched, and the proxies that are asked for theirs.
+
+A broken file leaves the last good state in place; the fault is logged once and kept in ``fault`` to be shown.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lmcache_frontend.cluster.entries import Listing, children_of_tree, read_listing
+from lmcache_frontend.cluster.model import Node, Source
+from lmcache_frontend.cluster.registry import Registry
+from lmcache_frontend.errors import BadGateway, BadRequest, FrontendError, NotFound
+
+logger = logging.getLogger(__name__)
+
+FILE_LIMIT_BYTES = 16 * 1024 * 1024
+
+FetchJson = Callable[[Node, str], Any]
+
+
+def parse_listing(text: str, source: Source) -> Listing:
+    """Read node entries from JSON text.
+
+    Raises: BadRequest, with line and column where it is no JSON.
+    """
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as exc:
+        raise BadRequest(f"not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}") from exc
+    except RecursionError as exc:
+        raise BadRequest("not a list of nodes: nested too deeply") from exc
+    return read_listing(document, source)
+
+
+def load_listing(registry: Registry, listing: Listing, source: Source, origin: str) -> None:
+    """Put a listing into the registry and log what was refused of it."""
+    for line in listing.faults + registry.replace_source(source, listing.proxies):
+        logger.warning("%s: %s", origin, line)
+
+
+class NodeFile:
+    """A file of node entries."""
+
+    def __init__(self, path: Path, registry: Registry) -> None:
+        """Take the file's path; nothing is read yet."""
+        self.path = path
+        self.fault = ""
+        self._registry = registry
+        self._seen: tuple[int, int, int] | None = None
+        self._text: str | None = None
+        self._lock = threading.Lock()
+
+    def load(self) -> None:
+        """Read the file into the registry.
+
+        Raises: BadRequest where it cannot be read or is no listing; the registry is unchanged then.
+        """
+        with self._lock:
+            self._seen = self._stamp()
+            self._read()
+
+    def reload_if_changed(self) -> None:
+        """Read the file again where it has changed; a fault is logged and the last good state kept."""
+        with self._lock:
+            stamp = self._stamp()
+            if stamp == self._seen:
+                return
+            self._seen = stamp
+            try:
+                self._read()
+            except BadRequest as exc:
+                if str(exc) != self.fault:
+                    logger.warning("%s; the nodes read before stay", exc)
+                self.fault = str(exc)
+
+    def _read(self) -> None:
+        try:
+            with self.path.open("rb") as file:
+                data = file.read(FILE_LIMIT_BYTES + 1)
+            if len(data) > FILE_LIMIT_BYTES:
+                raise BadRequest(f"{self.path}: over {FILE_LIMIT_BYTES} bytes")
+            text = data.decode("utf-8-sig")
+        except OSError as exc:
+            raise BadRequest(f"cannot read {self.path}: {exc.strerror}") from exc
+        except UnicodeDecodeError as exc:
+            raise BadRequest(f"{self.path} is not UTF-8 text (byte {exc.start})") from exc
+        if text == self._text and not self.fault:
+            return
+        try:
+            listing = parse_listing(text, Source.FILE)
+        except BadRequest as exc:
+            raise BadRequest(f"{self.path}: {exc}") from exc
+        load_listing(self._registry, listing, Source.FILE, str(self.path))
+        self._text = text
+        self.fault = ""
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        """Give what changes when the file does; a file that is swapped by renaming has another inode."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def refresh_proxy(registry: Registry, proxy_name: str, fetch_json: FetchJson) -> list[Node]:
+    """Ask a proxy for its nodes, put them into the registry, and give them.
+
+    Raises: NotFound, BadRequest for our own proxy, and what ``fetch_json`` raises.
+    """
+    proxy = registry.snapshot.proxies.get(proxy_name)
+    if proxy is None:
+        raise NotFound(f"no proxy is called {proxy_name[:80]!r}")
+    if proxy.address is None:
+        return list(proxy.nodes.values())
+    faults: list[str] = []
+    try:
+        nodes = children_of_tree(fetch_json(proxy.address, "/api/nodes"), proxy_name, faults)
+    except BadRequest as exc:
+        raise BadGateway(f"{proxy_name} answered no list of nodes: {exc}") from exc
+    for line in faults:
+        logger.warning("nodes of %s: %s", proxy_name, line)
+    registry.set_children(proxy_name, nodes)
+    return list(nodes.values())
+
+
+def refresh_empty_proxies(registry: Registry, fetch_json: FetchJson) -> None:
+    """Ask the proxies of which no node is known; one that does not answer is asked again next time."""
+    for proxy in registry.snapshot.proxies.values():
+        if proxy.address is not None and not proxy.nodes:
+            try:
+                refresh_proxy(registry, proxy.name, fetch_json)
+            except FrontendError as exc:
+                logger.info("nodes of proxy %s are not known yet: %s", proxy.name, exc)

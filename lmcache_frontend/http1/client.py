@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections to nodes, over TCP and Unix sockets, and the pool that keeps them.
+
+`http.client` opens and owns each connection; heads go through `heads` on its socket, since its own response parser is
+the e-mail parser. The pool decides under its lock and closes after.
+
+Keeping for 4 s: uvicorn, which serves every node, closes an idle connection after 5 s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from http.client import HTTPConnection
+from typing import NamedTuple
+
+from lmcache_frontend.errors import BadGateway, FrontendError, GatewayTimeout
+from lmcache_frontend.http1.streams import Stream
+
+KEPT_IDLE_S = 4.0
+KEPT_PER_ENDPOINT = 64
+LIVENESS_CHECK_S = 1.0
+
+Permit = Callable[[str, int], None]
+
+
+class Endpoint(NamedTuple):
+    """Where a node listens: a host and port, or, with ``port`` 0, the path of a Unix socket."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Show the address as people write it."""
+        if not self.port:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class UnixConnection(HTTPConnection):
+    """An `HTTPConnection` to a Unix stream socket."""
+
+    def __init__(self, path: str, timeout: float | None = None) -> None:
+        """Take the socket's path; nodes are told the host ``localhost``."""
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(self.timeout)
+            sock.connect(self.path)
+        except BaseException:
+            sock.close()
+            raise
+        self.sock = sock
+
+
+class NodeConnection:
+    """An open connection to a node."""
+
+    __slots__ = ("_connection", "endpoint", "idle_since_s", "stream", "used")
+
+    def __init__(self, connection: HTTPConnection, endpoint: Endpoint, send_timeout_s: float) -> None:
+        """Take over a connected `HTTPConnection`.
+
+        Receives return after a second at the latest, so that a waiting relay can see that its client has gone.
+        """
+        self._connection = connection
+        self.endpoint = endpoint
+        self.stream = Stream(connection.sock, send_timeout_s=send_timeout_s)
+        self.stream.set_receive_timeout(LIVENESS_CHECK_S)
+        self.idle_since_s = 0.0
+        self.used = False
+
+    def close(self) -> None:
+        """Close the connection."""
+        with contextlib.suppress(OSError):
+            self._connection.close()
+
+
+def connect(endpoint: Endpoint, *, connect_timeout_s: float, send_timeout_s: float, permit: Permit) -> NodeConnection:
+    """Open a connection to a node.
+
+    ``permit`` is asked for each IP address and port that the host stands for and raises where it is forbidden; the
+    address that it has seen is the one connected to.
+
+    Raises: BadGateway (refused, unknown, no such socket), GatewayTimeout, and what ``permit`` raises.
+    """
+    if not endpoint.port:
+        return _connected(UnixConnection(endpoint.host, connect_timeout_s), endpoint, send_timeout_s)
+    failure: FrontendError = BadGateway(f"{endpoint.host} resolves to no address")
+    for address in resolve(endpoint.host, endpoint.port):
+        try:
+            permit(address, endpoint.port)
+            return _connected(HTTPConnection(address, endpoint.port, connect_timeout_s), endpoint, send_timeout_s)
+        except FrontendError as exc:
+            failure = exc
+    raise failure
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Give the IP addresses of a host, the preferred one first.
+
+    Raises: BadGateway where the name is unknown.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        raise BadGateway(f"the host name {host[:80]!r} cannot be resolved") from exc
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _connected(connection: HTTPConnection, endpoint: Endpoint, send_timeout_s: float) -> NodeConnection:
+    try:
+        connection.connect()
+        return NodeConnection(connection, endpoint, send_timeout_s)
+    except TimeoutError as exc:
+        connection.close()
+        raise GatewayTimeout(f"{endpoint} did not accept a connection within {connection.timeout:g} s") from exc
+    except OSError as exc:
+        connection.close()
+        raise BadGateway(f"{endpoint}: {exc.strerror or 'cannot connect'}") from exc
+
+
+class Pool:
+    """Idle connections to nodes, the newest used first."""
+
+    def __init__(self, *, connect_timeout_s: float, send_timeout_s: float, permit: Permit) -> None:
+        """Take what `connect` wants."""
+        self._connect_timeout_s = connect_timeout_s
+        self._send_timeout_s = send_timeout_s
+        self._permit = permit
+        self._lock = threading.Lock()
+        self._idle: dict[Endpoint, list[NodeConnection]] = {}
+
+    def acquire(self, endpoint: Endpoint, *, max_idle_s: float = KEPT_IDLE_S) -> NodeConnection:
+        """Give a connection that has been idle for at most so long, else a new one.
+
+        Raises: as `connect`.
+        """
+        kept = self._idle.get(endpoint)
+        if kept:
+            with self._lock:
+                connection = kept.pop() if kept else None
+            if connection is not None:
+                if time.monotonic() - connection.idle_since_s <= max_idle_s:
+                    return connection
+                connection.close()
+        return self.open(endpoint)
+
+    def open(self, endpoint: Endpoint) -> NodeConnection:
+        """Open a new connection.
+
+        Raises: as `connect`.
+        """
+        return connect(
+            endpoint,
+            connect_timeout_s=self._connect_timeout_s,
+            send_timeout_s=self._send_timeout_s,
+            permit=self._permit,
+        )
+
+    def release(self, connection: NodeConnection) -> None:
+        """Take back a connection on which the last exchange ended cleanly."""
+        connection.idle_since_s = time.monotonic()
+        connection.used = True
+        with self._lock:
+            kept = self._idle.setdefault(connection.endpoint, [])
+            if len(kept) < KEPT_PER_ENDPOINT:
+                kept.append(connection)
+                return
+        connection.close()
+
+    def sweep(self, *, max_idle_s: float = KEPT_IDLE_S) -> None:
+        """Close what has been idle for longer; to be called now and then."""
+        horizon_s = time.monotonic() - max_idle_s
+        old: list[NodeConnection] = []
+        with self._lock:
+            for kept in self._idle.values():
+                old += [connection for connection in kept if connection.idle_since_s <= horizon_s]
+                kept[:] = [connection for connection in kept if connection.idle_since_s > horizon_s]
+            self._idle = {endpoint: kept for endpoint, kept in self._idle.items() if kept}
+        for connection in old:
+            connection.close()
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        self.sweep(max_idle_s=-1.0)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The list of nodes and proxies, and its management, in the shapes of upstream's API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lmcache_frontend.cluster.entries import read_node, read_proxy, write_node, write_tree
+from lmcache_frontend.cluster.model import LOCAL_PROXY, Source
+from lmcache_frontend.cluster.sources import refresh_proxy
+from lmcache_frontend.errors import BadRequest, NotFound
+from lmcache_frontend.http1.server import Exchange
+from lmcache_frontend.routes.services import Route, Services, read_json, respond_json
+
+
+def tree(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """List all proxies with their nodes."""
+    settings = services.settings
+    respond_json(exchange, {"nodes": write_tree(services.registry.snapshot, settings.host, settings.port)})
+
+
+def proxies(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """List the proxies alone."""
+    listed = write_tree(services.registry.snapshot, services.settings.host, services.settings.port)
+    respond_json(exchange, {"proxies": [{key: proxy[key] for key in ("name", "host", "port")} for proxy in listed]})
+
+
+def proxy_nodes(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
+    """List the nodes of one proxy.
+
+    Raises: NotFound.
+    """
+    proxy = services.registry.snapshot.proxies.get(parameters["proxy"])
+    if proxy is None:
+        raise NotFound(f"no proxy is called {parameters['proxy'][:80]!r}")
+    respond_json(exchange, {"nodes": [write_node(node) for node in proxy.nodes.values()]})
+
+
+def refresh(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
+    """Ask a proxy for its nodes.
+
+    Raises: NotFound, BadGateway, GatewayTimeout.
+    """
+    nodes = refresh_proxy(services.registry, parameters["proxy"], services.fetch_json)
+    respond_json(exchange, {"status": "success", "nodes": [write_node(node) for node in nodes]})
+
+
+def add_proxy(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Add a proxy.
+
+    Raises: BadRequest, Conflict.
+    """
+    _add_proxy(services, read_json(exchange))
+    _respond_done(exchange, "Proxy added")
+
+
+def add_node_to_proxy(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
+    """Add a node to a proxy.
+
+    Raises: BadRequest, NotFound, Conflict.
+    """
+    services.registry.add_node(read_node(read_json(exchange), parameters["proxy"], Source.API))
+    _respond_done(exchange, "Node added")
+
+
+def add_node(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Add a node or, with ``is_proxy``, a proxy; without ``proxy_id`` a node joins our own.
+
+    Raises: BadRequest, NotFound, Conflict.
+    """
+    entry = read_json(exchange)
+    if _is_proxy(entry, default=False):
+        _add_proxy(services, entry)
+        _respond_done(exchange, "Proxy added")
+        return
+    services.registry.add_node(read_node(entry, _proxy_id(entry) or LOCAL_PROXY, Source.API))
+    _respond_done(exchange, "Node added")
+
+
+def update_node(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
+    """Change a node or a proxy; a proxy keeps its nodes if the body names none.
+
+    Raises: BadRequest, NotFound, Conflict.
+    """
+    registry = services.registry
+    proxy_name, node_name = registry.snapshot.locate(parameters["node"])
+    entry = read_json(exchange)
+    if _is_proxy(entry, default=node_name is None) != (node_name is None):
+        raise BadRequest("is_proxy cannot be changed; delete this entry and add another")
+    if node_name is None:
+        registry.update_proxy(proxy_name, _read_proxy(entry), keep_nodes="nodes" not in entry)
+        _respond_done(exchange, "Proxy updated")
+        return
+    registry.update_node(parameters["node"], read_node(entry, _proxy_id(entry) or proxy_name, Source.API))
+    _respond_done(exchange, "Node updated")
+
+
+def delete_node(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
+    """Delete a node, or a proxy with its nodes.
+
+    Raises: NotFound, Conflict.
+    """
+    services.registry.delete(parameters["node"])
+    _respond_done(exchange, "Node deleted")
+
+
+def _add_proxy(services: Services, entry: dict[str, Any]) -> None:
+    services.registry.add_proxy(_read_proxy(entry))
+
+
+def _read_proxy(entry: dict[str, Any]) -> Any:
+    faults: list[str] = []
+    proxy = read_proxy(entry, Source.API, faults)
+    if faults:
+        raise BadRequest("; ".join(faults))
+    if proxy.address is None:
+        raise BadRequest(f"{LOCAL_PROXY!r} stands for this frontend itself, expected another name")
+    return proxy
+
+
+def _is_proxy(entry: dict[str, Any], *, default: bool) -> bool:
+    value = entry.get("is_proxy", default)
+    if not isinstance(value, bool):
+        raise BadRequest("is_proxy is neither true nor false")
+    return value
+
+
+def _proxy_id(entry: dict[str, Any]) -> str | None:
+    value = entry.get("proxy_id")
+    if value is not None and not isinstance(value, str):
+        raise BadRequest("proxy_id is neither a text nor null")
+    return value
+
+
+def _respond_done(exchange: Exchange, message: str) -> None:
+    respond_json(exchange, {"status": "success", "message": message})
+
+
+ROUTES = (
+    Route("GET", "/api/nodes", tree),
+    Route("POST", "/api/nodes", add_node),
+    Route("PUT", "/api/nodes/{node}", update_node),
+    Route("DELETE", "/api/nodes/{node}", delete_node),
+    Route("GET", "/api/proxies", proxies),
+    Route("POST", "/api/proxies", add_proxy),
+    Route("GET", "/api/proxies/{proxy}/nodes", proxy_nodes),
+    Route("POST", "/api/proxies/{proxy}/nodes", add_node_to_proxy),
+    Route("GET", "/api/proxies/{proxy}/refresh", refresh),
+    Route("POST", "/api/proxies/{proxy}/refresh", refresh),
+)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The dashboard's files, the health answer that upstream's frontends look for, and who the client is.
+
+Files are read into memory once, at start, and served by exact path: nothing can be traversed to.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import mimetypes
+from importlib.resources import files
+from pathlib import Path
+
+from lmcache_frontend import __version__
+from lmcache_frontend.access import clients, rules
+from lmcache_frontend.errors import NotFound, StartError
+from lmcache_frontend.http1.server import Exchange
+from lmcache_frontend.routes.services import Asset, Route, Services, respond_json
+
+INDEX = "index.html"
+_TEXT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_PAGE_FIELDS = (
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+
+
+def static_directory() -> Path:
+    """Give the folder of the dashboard's files: within the installed package, else beside it in a clone.
+
+    Raises: StartError.
+    """
+    installed = Path(str(files("lmcache_frontend"))) / "static"
+    beside = Path(__file__).resolve().parents[2] / "static"
+    for directory in (installed, beside):
+        if (directory / INDEX).is_file():
+            return directory
+    raise StartError(f"the dashboard's files are missing: no {INDEX} in {installed} or {beside}")
+
+
+def load_assets(directory: Path) -> dict[str, Asset]:
+    """Read every file below a folder: ``{path relative to it: Asset}``."""
+    assets = {}
+    for path in sorted(directory.rglob("*")):
+        if path.is_file() and path.suffix not in (".py", ".pyc"):
+            body = path.read_bytes()
+            etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+            assets[path.relative_to(directory).as_posix()] = Asset(body, _content_type(path), etag)
+    return assets
+
+
+def index(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Serve the page."""
+    _send(exchange, services.assets[INDEX])
+
+
+def static(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
+    """Serve a file of the page; upstream's address of the page leads to ours.
+
+    Raises: NotFound.
+    """
+    path = parameters["path"]
+    if path == INDEX:
+        exchange.respond(308, fields=(("Location", "../"),))
+        return
+    asset = services.assets.get(path)
+    if asset is None:
+        raise NotFound("the dashboard has no such file")
+    _send(exchange, asset)
+
+
+def health(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Say that the service runs, in upstream's words."""
+    respond_json(exchange, {"status": "healthy", "service": "lmcache-monitor"})
+
+
+def whoami(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Say what the client may do here."""
+    role = clients.role_of(services.describe_client(exchange))
+    is_local = role is rules.Role.OPERATOR
+    respond_json(
+        exchange,
+        {
+            "role": role.name.lower(),
+            "how": "local" if is_local else "anonymous",
+            "read_only": False,
+            "sign_in": False,
+            "version": __version__,
+        },
+    )
+
+
+def _content_type(path: Path) -> str:
+    text_type = _TEXT_TYPES.get(path.suffix)
+    if text_type:
+        return f"{text_type}; charset=utf-8"
+    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+
+def _send(exchange: Exchange, asset: Asset) -> None:
+    request = exchange.request
+    fields = [*_PAGE_FIELDS, ("ETag", asset.etag), ("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding")]
+    if asset.etag in [tag.strip().removeprefix("W/") for tag in (request.get("if-none-match") or "").split(",")]:
+        exchange.respond(304, fields=fields)
+        return
+    body = asset.body
+    if "gzip" in (request.get("accept-encoding") or "") and not asset.content_type.startswith("image/png"):
+        body = gzip.compress(body, 6, mtime=0)
+        fields.append(("Content-Encoding", "gzip"))
+    exchange.respond(200, body, asset.content_type, fields)
+
+
+ROUTES = (
+    Route("GET", "/", index),
+    Route("GET", "/static/{path...}", static),
+    Route("GET", "/health", health),
+    Route("GET", "/api/whoami", whoami),
+)

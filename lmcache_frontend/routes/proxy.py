@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests to nodes: ``/proxy2/{node}/{path}`` by name, ``/proxy/{host}/{port_or_socket}/{path}`` by address.
+
+Path and query pass to the node byte for byte; the name and the address are decoded to find it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import quote, unquote_to_bytes
+
+from lmcache_frontend.access import clients, rules, targets
+from lmcache_frontend.cluster.entries import SOCKET_PATH_LIMIT_BYTES
+from lmcache_frontend.cluster.model import Cluster, Node
+from lmcache_frontend.errors import BadGateway, BadRequest, Forbidden, MethodNotAllowed, NotFound
+from lmcache_frontend.http1.client import Endpoint, resolve
+from lmcache_frontend.http1.relay import Destination, relay
+from lmcache_frontend.http1.server import Exchange
+from lmcache_frontend.routes.services import Services
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+SLOW_PATHS = ("/run_script", "/cache/")
+SLOW_TIMEOUT_S = 600.0
+
+
+def by_name(exchange: Exchange, services: Services) -> None:
+    """Serve ``/proxy2/{node}/{path}``; a proxy's child is asked for at its proxy, by the same form of address.
+
+    Raises: NotFound, Conflict, Forbidden, and what `relay` raises.
+    """
+    name, rest = _split(exchange.request.target[len("/proxy2/") :])
+    way = services.registry.snapshot.find(_decoded(name) if "%" in name else name)
+    need = rules.node_need(exchange.request.method, rest, is_frontend=way.is_frontend)
+    target = rest if way.child is None else f"/proxy2/{quote(way.child, safe='')}{rest}"
+    node = way.node
+    _forward(exchange, services, node.endpoint, node.authority, target, need)
+
+
+def by_address(exchange: Exchange, services: Services) -> None:
+    """Serve ``/proxy/{host}/{port_or_socket}/{path}``.
+
+    Raises: BadRequest, Forbidden, and what `relay` raises.
+    """
+    host, rest = _split(exchange.request.target[len("/proxy/") :])
+    port_or_socket, target = _split(rest[1:])
+    cluster = services.registry.snapshot
+    wanted = _read_address(_decoded(host), _decoded(port_or_socket))
+    node = cluster.targets.get((wanted.host.lower() if wanted.port else wanted.host, wanted.port))
+    endpoint = wanted if node is None else node.endpoint
+    if node is None:
+        endpoint, node = _pin_down(cluster, wanted)
+    if node is not None:
+        is_frontend = cluster.find(node.name).is_frontend
+        need = rules.node_need(exchange.request.method, target, is_frontend=is_frontend)
+        _forward(exchange, services, endpoint, node.authority, target, need)
+        return
+    need = _need_of_stranger(exchange, services, wanted, endpoint, target)
+    authority = str(wanted) if wanted.port else "localhost"
+    _forward(exchange, services, endpoint, authority, target, need)
+
+
+def _forward(
+    exchange: Exchange, services: Services, endpoint: Endpoint, authority: str, target: str, need: rules.Need
+) -> None:
+    method = exchange.request.method
+    if need.role > rules.Role.VIEWER or need.changes:
+        if method not in METHODS:
+            allowed = ", ".join(METHODS)
+            raise MethodNotAllowed(f"{method[:20]} is not passed on, expected {allowed}", fields=(("Allow", allowed),))
+        clients.authorize(services.describe_client(exchange), method, need)
+    timeout_s = services.settings.node_timeout_s
+    if SLOW_PATHS[0] in target or SLOW_PATHS[1] in target:
+        timeout_s = max(timeout_s, SLOW_TIMEOUT_S)
+    relay(exchange, Destination(endpoint, authority, target, timeout_s, services.own_cookie), services.pool)
+
+
+def _split(rest: str) -> tuple[str, str]:
+    """Split what follows a prefix into its first segment and the target behind it.
+
+    Raises: NotFound where there is no slash behind the segment: relative links would lead astray.
+    """
+    segment, slash, target = rest.partition("/")
+    if not segment or not slash or "?" in segment:
+        raise NotFound("expected /proxy2/{node}/{path} or /proxy/{host}/{port_or_socket}/{path}")
+    return segment, "/" + target
+
+
+def _decoded(segment: str) -> str:
+    try:
+        return unquote_to_bytes(segment).decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise BadRequest("the path is percent-encoded, but not from UTF-8") from exc
+
+
+def _read_address(host: str, port_or_socket: str) -> Endpoint:
+    """Read the two segments, decoded once; a socket path may have been encoded twice.
+
+    Raises: BadRequest.
+    """
+    if not port_or_socket.startswith("/") and port_or_socket[:3].lower() == "%2f":
+        port_or_socket = _decoded(port_or_socket)
+    if port_or_socket.startswith("/"):
+        size = len(port_or_socket.encode())
+        if "\0" in port_or_socket or size > SOCKET_PATH_LIMIT_BYTES:
+            raise BadRequest(f"socket path of {size} bytes, the system takes {SOCKET_PATH_LIMIT_BYTES} and no NUL")
+        return Endpoint(port_or_socket, 0)
+    if not re.fullmatch("[0-9]{1,5}", port_or_socket) or not 0 < int(port_or_socket) < 65536:
+        raise BadRequest(
+            f"port_or_socket is {port_or_socket[:60]!a}, expected a number from 1 to 65535 "
+            "or the percent-encoded absolute path of a socket"
+        )
+    name = clients.host_name(f"[{host}]" if ":" in host and not host.startswith("[") else host)
+    if name is None:
+        raise BadRequest(f"host is {host[:60]!a}, expected a host name or an IP address")
+    return Endpoint(name, int(port_or_socket))
+
+
+def _pin_down(cluster: Cluster, wanted: Endpoint) -> tuple[Endpoint, Node | None]:
+    """Resolve an address that is not a node's as written; give what to connect to, and the node that it is after all.
+
+    Raises: BadGateway where the name is unknown.
+    """
+    if not wanted.port:
+        real_path = os.path.realpath(wanted.host)
+        for node in cluster.targets.values():
+            if not node.endpoint.port and os.path.realpath(node.endpoint.host) == real_path:
+                return Endpoint(real_path, 0), node
+        return Endpoint(real_path, 0), None
+    addresses = [clients.plain_address(address) for address in resolve(wanted.host, wanted.port)]
+    for node in cluster.targets.values():
+        if node.endpoint.port == wanted.port:
+            for known in _addresses(node.endpoint):
+                if known in addresses:
+                    return Endpoint(known, wanted.port), node
+    return Endpoint(addresses[0], wanted.port), None
+
+
+def _addresses(endpoint: Endpoint) -> list[str]:
+    """Give the addresses of a node's host; none where the name is unknown just now."""
+    try:
+        return [clients.plain_address(address) for address in resolve(endpoint.host, endpoint.port)]
+    except BadGateway:
+        return []
+
+
+def _need_of_stranger(
+    exchange: Exchange, services: Services, wanted: Endpoint, endpoint: Endpoint, target: str
+) -> rules.Need:
+    """Say what a request to an unregistered target needs.
+
+    Raises: Forbidden, naming the flag, for who may not and for sockets outside the socket directory.
+    """
+    settings = services.settings
+    if any(targets.is_allowed(str(address), settings.allow_target) for address in (wanted, endpoint)):
+        return rules.node_need(exchange.request.method, target)
+    directory = os.path.realpath(settings.socket_dir)
+    if not endpoint.port and not targets.socket_is_open_to_operators(endpoint.host, directory):
+        raise Forbidden(f"{endpoint} is no node and lies outside {directory}; --allow-target {endpoint} allows it")
+    reason = clients.why_not_local(services.describe_client(exchange))
+    if reason:
+        raise Forbidden(f"{wanted} is no node of this frontend; --allow-target {wanted} allows it to all ({reason})")
+    return rules.CHANGES

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find the endpoint of a request and ask `access` whether it may be used.
+
+Proxied requests are recognised first and judged by `routes.proxy`, since what they need depends on the node's path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import unquote_to_bytes
+
+from lmcache_frontend.access import clients, rules
+from lmcache_frontend.errors import BadRequest, MethodNotAllowed, NotFound
+from lmcache_frontend.http1.server import Exchange
+from lmcache_frontend.routes import nodes, pages, proxy
+from lmcache_frontend.routes.services import Route, Services
+
+ROUTES = (*pages.ROUTES, *nodes.ROUTES)
+
+
+def make_handler(services: Services) -> Callable[[Exchange], None]:
+    """Give the callable that serves every request."""
+    table = [(rules.compile_path(path), routes) for path, routes in _by_path().items()]
+
+    def handle(exchange: Exchange) -> None:
+        request = exchange.request
+        target = request.target
+        facts = exchange.stream.facts
+        if facts.get("host") != request.host:
+            path = target.partition("?")[0]
+            clients.check_host(request.host, path, allowed=services.settings.allow_host, own_names=services.own_names)
+            facts["host"] = request.host
+        if target.startswith("/proxy2/"):
+            proxy.by_name(exchange, services)
+        elif target.startswith("/proxy/"):
+            proxy.by_address(exchange, services)
+        else:
+            _serve_own(exchange, services, table)
+
+    return handle
+
+
+Table = list[tuple[Callable[[str], "re.Match[str] | None"], dict[str, Route]]]
+
+
+def _serve_own(exchange: Exchange, services: Services, table: Table) -> None:
+    request = exchange.request
+    path = request.target.partition("?")[0]
+    for matches, routes in table:
+        match = matches(path)
+        if match:
+            break
+    else:
+        raise NotFound("there is nothing at this address")
+    route = routes.get("GET" if request.method == "HEAD" else request.method)
+    allowed = ", ".join(sorted({*routes, *(["HEAD"] if "GET" in routes else []), "OPTIONS"}))
+    if route is None:
+        if request.method == "OPTIONS":
+            exchange.respond(204, fields=(("Allow", allowed),))
+            return
+        raise MethodNotAllowed(
+            f"{request.method[:20]} is not offered here, expected {allowed}", fields=(("Allow", allowed),)
+        )
+    need = rules.own_need(request.method, route.path)
+    if need.role > rules.Role.NONE:
+        clients.authorize(services.describe_client(exchange), request.method, need)
+    route.handler(exchange, services, _decoded(match.groupdict()))
+
+
+def _by_path() -> dict[str, dict[str, Route]]:
+    table: dict[str, dict[str, Route]] = {}
+    for route in ROUTES:
+        table.setdefault(route.path, {})[route.method] = route
+    return table
+
+
+def _decoded(parameters: dict[str, str]) -> dict[str, str]:
+    try:
+        return {name: unquote_to_bytes(value).decode("utf-8") for name, value in parameters.items()}
+    except UnicodeDecodeError as exc:
+        raise BadRequest("the path is percent-encoded, but not from UTF-8") from exc

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All settings in one frozen value: flags, then ``LMCACHE_FRONTEND_*`` variables, then ``--settings FILE``, then defaults.
+
+One table describes every option; the flag, the variable and the key of the file follow from its name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from lmcache_frontend import __version__
+from lmcache_frontend.errors import UsageError
+
+VARIABLE_PREFIX = "LMCACHE_FRONTEND_"
+LOG_LEVELS = ("critical", "error", "warning", "warn", "info", "debug", "trace")
+DEMO_DEFAULT_NODES = 8
+DEMO_MOST_NODES = 1000
+
+
+class Settings(NamedTuple):
+    """What the service is told at its start."""
+
+    host: str = "0.0.0.0"
+    port: int = 8000
+    config: str | None = None
+    nodes: str | None = None
+    demo: int = 0
+    log_level: str = "warning"
+    log_format: str = "text"
+    connect_timeout_s: float = 5.0
+    node_timeout_s: float = 60.0
+    head_timeout_s: float = 10.0
+    idle_timeout_s: float = 75.0
+    body_timeout_s: float = 30.0
+    drain_timeout_s: float = 10.0
+    max_connections: int = 1024
+    allow_host: frozenset[str] = frozenset()
+    allow_target: tuple[str, ...] = ()
+    socket_dir: str = "/tmp/lmcache_internal_api_server"
+
+
+class Option(NamedTuple):
+    """An option: the field of `Settings`, how its text is read, what is shown in the help."""
+
+    field: str
+    read: Callable[[Any], Any]
+    shown_as: str
+    help: str
+
+    @property
+    def name(self) -> str:
+        """Give the name as a flag and as a key of the settings file; seconds are understood there."""
+        return self.field.removesuffix("_s").replace("_", "-")
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Put the settings together.
+
+    Raises: UsageError, naming the flag, variable or key, what was got and what was expected.
+    """
+    flags = vars(_parser().parse_args(arguments))
+    path = flags.pop("settings", None) or environment.get(f"{VARIABLE_PREFIX}SETTINGS")
+    values = _read_file(path) if path else {}
+    for option in OPTIONS:
+        variable = VARIABLE_PREFIX + option.field.removesuffix("_s").upper()
+        if variable in environment:
+            values[option.field] = _read(option, environment[variable], variable)
+        if option.field in flags:
+            values[option.field] = _read(option, flags[option.field], f"--{option.name}")
+    return Settings(**values)
+
+
+def _integer(low: int, high: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if isinstance(value, (bool, float)) or not low <= (number := int(value)) <= high:
+            raise ValueError(f"expected a whole number from {low} to {high}")
+        return number
+
+    return read
+
+
+def _seconds(value: Any) -> float:
+    number = math.nan if isinstance(value, bool) else float(value)
+    if not 0.0 < number <= 86400.0:
+        raise ValueError("expected seconds, more than 0 and at most 86400")
+    return number
+
+
+def _choice(*choices: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        return str(value)
+
+    return read
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("expected a text that is not empty")
+    return value
+
+
+def _listing(value: Any) -> str:
+    """Take node entries as JSON text, or, in a settings file, as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    parts = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) and part for part in parts):
+        raise ValueError("expected texts")
+    return tuple(word for part in parts for word in part.replace(",", " ").split())
+
+
+def _names(value: Any) -> frozenset[str]:
+    return frozenset(name.lower() for name in _texts(value))
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("host", _text, "ADDRESS", "address to listen on"),
+    Option("port", _integer(0, 65535), "PORT", "port to listen on; 0 takes a free one"),
+    Option("nodes", _listing, "JSON", 'nodes, as [{"name": "n1", "host": "127.0.0.1", "port": 6999}]'),
+    Option("config", _text, "FILE", "file of nodes or of proxies with nodes, in JSON; read again when it changes"),
+    Option(
+        "demo", _integer(0, DEMO_MOST_NODES), "N", f"show N simulated nodes ({DEMO_DEFAULT_NODES} without a number)"
+    ),
+    Option("log_level", _choice(*LOG_LEVELS), "LEVEL", ", ".join(LOG_LEVELS)),
+    Option("log_format", _choice("text", "json"), "FORMAT", "text, or json with one object a line"),
+    Option("connect_timeout_s", _seconds, "SECONDS", "how long a node may take to accept a connection"),
+    Option("node_timeout_s", _seconds, "SECONDS", "how long a node may be silent (600 at least for slow requests)"),
+    Option("head_timeout_s", _seconds, "SECONDS", "how long a client may take for a request head"),
+    Option("idle_timeout_s", _seconds, "SECONDS", "how long a client's connection is kept without a request"),
+    Option("body_timeout_s", _seconds, "SECONDS", "how long a body may make no progress"),
+    Option("drain_timeout_s", _seconds, "SECONDS", "how long running requests may take when the service ends"),
+    Option("max_connections", _integer(1, 100_000), "N", "connections at once; more get 503"),
+    Option("allow_host", _names, "NAME", "host name that this server answers for; may be repeated"),
+    Option("allow_target", _texts, "PATTERN", "address that may be reached without being a node, as 10.0.0.*:69??"),
+    Option("socket_dir", _text, "DIR", "folder whose sockets local operators may reach without their being nodes"),
+)
+_REPEATABLE = ("allow_host", "allow_target")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise in place of printing the usage and exiting."""
+        raise UsageError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="lmcache-frontend",
+        description="Dashboard, proxy and configuration server for LMCache nodes.",
+        epilog=f"Each option can also be a variable, as {VARIABLE_PREFIX}PORT, or a key of the settings file, as port.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    defaults = Settings()
+    for option in OPTIONS:
+        default = getattr(defaults, option.field)
+        shown = "" if default in (None, 0, (), frozenset()) else f" ({default})"
+        extra: dict[str, Any] = {}
+        if option.field in _REPEATABLE:
+            extra["action"] = "append"
+        if option.field == "demo":
+            extra.update(nargs="?", const=DEMO_DEFAULT_NODES)
+        parser.add_argument(
+            f"--{option.name}", dest=option.field, metavar=option.shown_as, help=option.help + shown, **extra
+        )
+    parser.add_argument("--settings", metavar="FILE", help="file of settings, a JSON object")
+    parser.add_argument("--version", action="version", version=f"lmcache-frontend {__version__}")
+    return parser
+
+
+def _read(option: Option, value: Any, origin: str) -> Any:
+    try:
+        return option.read(value)
+    except (ValueError, TypeError) as exc:
+        expected = str(exc) if str(exc).startswith("expected") else f"expected {option.shown_as.lower()}"
+        raise UsageError(f"{origin} is {ascii(value)[:80]}, {expected}") from exc
+
+
+def _read_file(path: str) -> dict[str, Any]:
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as exc:
+        raise UsageError(f"cannot read the settings file {path}: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise UsageError(f"the settings file {path} is not JSON: {exc}") from exc
+    if not isinstance(document, dict):
+        raise UsageError(f"the settings file {path} does not hold a JSON object")
+    options = {option.name: option for option in OPTIONS}
+    values = {}
+    for key, value in document.items():
+        option = options.get(str(key).replace("_", "-"))
+        if option is None:
+            raise UsageError(
+                f"the settings file {path} has the unknown key {ascii(key)[:60]}, expected one of {', '.join(options)}"
+            )
+        values[option.field] = _read(option, value, f"{key} in {path}")
+    return values
