@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All settings in one frozen value: flags, then ``LMCACHE_FRONTEND_*`` variables, then ``--settings FILE``, then defaults.
+"""All settings in one frozen value.
 
-One table describes every option; the flag, the variable and the key of the file follow from its name.
+Flags go before ``LMCACHE_FRONTEND_*`` variables, these before ``--settings FILE``, that before the defaults. One table
+describes every option; the flag, the variable and the key of the file follow from its name.
 """
 
 from __future__ import annotations

@@ -78,17 +78,22 @@ def why_not_local(client: Client) -> str:
     return ""
 
 
-def check_host(host: str, path: str, *, allowed: frozenset[str], own_names: Callable[[], frozenset[str]]) -> None:
+def host_matters(path: str) -> bool:
+    """Say whether a path is one that is answered whatever the ``Host``: what machines ask for by service names."""
+    return path not in _HOST_EXEMPT
+
+
+def check_host(host: str, *, allowed: frozenset[str], own_names: Callable[[], frozenset[str]]) -> None:
     """Refuse a host name that a hostile page could have pointed at us (DNS rebinding).
 
     Raises: MisdirectedRequest, naming the flag that allows it.
     """
     name = host_name(host)
     if name is None:
-        if host and path not in _HOST_EXEMPT:
+        if host:
             raise MisdirectedRequest("Host is malformed, expected a name or an address with an optional port")
         return
-    if "." not in name or name.endswith(_INTERNAL_SUFFIXES) or name in allowed or path in _HOST_EXEMPT:
+    if "." not in name or name.endswith(_INTERNAL_SUFFIXES) or name in allowed:
         return
     if _is_address(name) or name in own_names():
         return
@@ -116,7 +121,7 @@ def check_same_origin(client: Client, method: str) -> None:
 
 
 def host_name(host: str) -> str | None:
-    """Give the lower-case name or address in a ``Host`` field, without brackets and port; None where it is malformed."""
+    """Give the lower-case name or address in a ``Host`` field, without brackets and port; None if it is malformed."""
     match = _split_authority(host)
     return (match[1] or match[2]).lower().removesuffix(".") if match else None
 

@@ -169,10 +169,9 @@ def _merge(now: dict[str, Proxy], said: Proxy) -> list[str]:
     held = now.get(said.name, Proxy(said.name, None, {}))
     refused = []
     address = said.address
-    if said.name != LOCAL_PROXY and held.address is not None and address is not None:
-        if held.address.source is not address.source:
-            refused.append(f"proxy {said.name!r}: the name is held by a proxy from the {held.address.source.value}")
-            address = held.address
+    if held.address is not None and address is not None and held.address.source is not address.source:
+        refused.append(f"proxy {said.name!r}: the name is held by a proxy from the {held.address.source.value}")
+        address = held.address
     nodes = dict(held.nodes)
     for node in said.nodes.values():
         if node.name in nodes and said.name == LOCAL_PROXY:

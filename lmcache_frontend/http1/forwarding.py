@@ -128,8 +128,9 @@ def _without_own_cookie(fields: heads.Fields, own_cookie: str) -> heads.Fields:
     for name, value in fields:
         if name.lower() == "cookie":
             pairs = [pair.strip(" \t") for pair in value.split(";")]
-            value = "; ".join(pair for pair in pairs if pair.partition("=")[0].strip(" \t") != own_cookie)
-            if not value:
-                continue
-        kept.append((name, value))
+            others = "; ".join(pair for pair in pairs if pair.partition("=")[0].strip(" \t") != own_cookie)
+            if others:
+                kept.append((name, others))
+        else:
+            kept.append((name, value))
     return kept

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Message heads of HTTP/1.1: parse strictly, render exactly. Pure: bytes in, values out.
 
-One regular expression accepts a whole head at the speed of C; only a head that it refuses is walked line by line, to say
-what is wrong with it. Body framing is left to `framing`, sockets to `streams`.
+One regular expression accepts a whole head at the speed of C; only a head that it refuses is walked line by line, to
+say what is wrong with it. Body framing is left to `framing`, sockets to `streams`.
 
 Source: RFC 9110 (fields), RFC 9112 sections 2 to 5 (message syntax). Limits: 64 KiB a head is what Go's net/http and
 nginx's large buffers come to in practice; 200 fields lies between Apache's 100 and what proxies in a chain add.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from lmcache_frontend.access import clients, rules, targets
@@ -24,6 +25,14 @@ SLOW_PATHS = ("/run_script", "/cache/")
 SLOW_TIMEOUT_S = 600.0
 
 
+class Hop(NamedTuple):
+    """Where a request is sent: the endpoint, the authority it is asked as, and the path and query."""
+
+    endpoint: Endpoint
+    authority: str
+    target: str
+
+
 def by_name(exchange: Exchange, services: Services) -> None:
     """Serve ``/proxy2/{node}/{path}``; a proxy's child is asked for at its proxy, by the same form of address.
 
@@ -34,7 +43,7 @@ def by_name(exchange: Exchange, services: Services) -> None:
     need = rules.node_need(exchange.request.method, rest, is_frontend=way.is_frontend)
     target = rest if way.child is None else f"/proxy2/{quote(way.child, safe='')}{rest}"
     node = way.node
-    _forward(exchange, services, node.endpoint, node.authority, target, need)
+    _forward(exchange, services, Hop(node.endpoint, node.authority, target), need)
 
 
 def by_address(exchange: Exchange, services: Services) -> None:
@@ -53,16 +62,14 @@ def by_address(exchange: Exchange, services: Services) -> None:
     if node is not None:
         is_frontend = cluster.find(node.name).is_frontend
         need = rules.node_need(exchange.request.method, target, is_frontend=is_frontend)
-        _forward(exchange, services, endpoint, node.authority, target, need)
+        _forward(exchange, services, Hop(endpoint, node.authority, target), need)
         return
     need = _need_of_stranger(exchange, services, wanted, endpoint, target)
     authority = str(wanted) if wanted.port else "localhost"
-    _forward(exchange, services, endpoint, authority, target, need)
+    _forward(exchange, services, Hop(endpoint, authority, target), need)
 
 
-def _forward(
-    exchange: Exchange, services: Services, endpoint: Endpoint, authority: str, target: str, need: rules.Need
-) -> None:
+def _forward(exchange: Exchange, services: Services, hop: Hop, need: rules.Need) -> None:
     method = exchange.request.method
     if need.role > rules.Role.VIEWER or need.changes:
         if method not in METHODS:
@@ -70,9 +77,9 @@ def _forward(
             raise MethodNotAllowed(f"{method[:20]} is not passed on, expected {allowed}", fields=(("Allow", allowed),))
         clients.authorize(services.describe_client(exchange), method, need)
     timeout_s = services.settings.node_timeout_s
-    if SLOW_PATHS[0] in target or SLOW_PATHS[1] in target:
+    if any(path in hop.target for path in SLOW_PATHS):
         timeout_s = max(timeout_s, SLOW_TIMEOUT_S)
-    relay(exchange, Destination(endpoint, authority, target, timeout_s, services.own_cookie), services.pool)
+    relay(exchange, Destination(*hop, timeout_s, services.own_cookie), services.pool)
 
 
 def _split(rest: str) -> tuple[str, str]:

@@ -27,9 +27,8 @@ def make_handler(services: Services) -> Callable[[Exchange], None]:
         request = exchange.request
         target = request.target
         facts = exchange.stream.facts
-        if facts.get("host") != request.host:
-            path = target.partition("?")[0]
-            clients.check_host(request.host, path, allowed=services.settings.allow_host, own_names=services.own_names)
+        if facts.get("host") != request.host and clients.host_matters(target.partition("?")[0]):
+            clients.check_host(request.host, allowed=services.settings.allow_host, own_names=services.own_names)
             facts["host"] = request.host
         if target.startswith("/proxy2/"):
             proxy.by_name(exchange, services)
@@ -47,12 +46,7 @@ Table = list[tuple[Callable[[str], "re.Match[str] | None"], dict[str, Route]]]
 def _serve_own(exchange: Exchange, services: Services, table: Table) -> None:
     request = exchange.request
     path = request.target.partition("?")[0]
-    for matches, routes in table:
-        match = matches(path)
-        if match:
-            break
-    else:
-        raise NotFound("there is nothing at this address")
+    match, routes = _find(table, path)
     route = routes.get("GET" if request.method == "HEAD" else request.method)
     allowed = ", ".join(sorted({*routes, *(["HEAD"] if "GET" in routes else []), "OPTIONS"}))
     if route is None:
@@ -66,6 +60,14 @@ def _serve_own(exchange: Exchange, services: Services, table: Table) -> None:
     if need.role > rules.Role.NONE:
         clients.authorize(services.describe_client(exchange), request.method, need)
     route.handler(exchange, services, _decoded(match.groupdict()))
+
+
+def _find(table: Table, path: str) -> tuple[re.Match[str], dict[str, Route]]:
+    for matches, routes in table:
+        match = matches(path)
+        if match:
+            return match, routes
+    raise NotFound("there is nothing at this address")
 
 
 def _by_path() -> dict[str, dict[str, Route]]:
