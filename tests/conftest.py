@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures that many tests share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from lmcache_frontend.app import App
+from lmcache_frontend.settings import Settings
+from tests.helpers.scripted import Script, ScriptedNode
+
+
+@pytest.fixture
+def start_app() -> Iterator[Callable[..., App]]:
+    """Give a function that starts a frontend in this process, on a free port, with settings as keywords."""
+    with ExitStack() as cleanup:
+
+        def start(nodes: Any = (), **settings: Any) -> App:
+            values = {"host": "127.0.0.1", "port": 0, "drain_timeout_s": 2.0, "nodes": json.dumps(list(nodes)), **settings}
+            app = App(Settings(**values))
+            app.start()
+            cleanup.callback(app.stop)
+            return app
+
+        yield start
+
+
+@pytest.fixture
+def start_node() -> Iterator[Callable[..., ScriptedNode]]:
+    """Give a function that starts a scripted node."""
+    with ExitStack() as cleanup:
+
+        def start(script: Script, **options: Any) -> ScriptedNode:
+            node = ScriptedNode(script, **options)
+            cleanup.callback(_check, node)
+            return node
+
+        yield start
+
+
+def _check(node: ScriptedNode) -> None:
+    node.close()
+    assert not node.faults

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from lmcache_frontend.errors import LoopDetected
+from lmcache_frontend.http1 import forwarding, heads
+from lmcache_frontend.http1.framing import CHUNKED
+
+
+def forwarded(lines: str, *, body_length: int = 0, own_cookie: str = "ours") -> list[tuple[str, str]]:
+    request = heads.parse_request(f"GET /p HTTP/1.1\r\nHost: front:8000\r\n{lines}\r\n".encode())
+    return forwarding.request_fields(
+        request, host="node:1", body_length=body_length, client_host="10.1.1.1", own_cookie=own_cookie
+    )
+
+
+def test_the_node_gets_its_own_host_and_the_way_the_request_came() -> None:
+    assert forwarded("Accept: */*\r\n") == [
+        ("Host", "node:1"),
+        ("Accept", "*/*"),
+        ("Via", "1.1 lmcache_frontend"),
+        ("X-Forwarded-For", "10.1.1.1"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-Host", "front:8000"),
+    ]
+
+
+def test_earlier_hops_are_kept() -> None:
+    fields = dict(
+        forwarded("Via: 1.0 edge\r\nX-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: h\r\n")
+    )
+    assert fields["Via"] == "1.0 edge, 1.1 lmcache_frontend"
+    assert fields["X-Forwarded-For"] == "9.9.9.9, 10.1.1.1"
+    assert (fields["X-Forwarded-Proto"], fields["X-Forwarded-Host"]) == ("https", "h")
+
+
+def test_hop_by_hop_fields_and_those_that_connection_names_go() -> None:
+    lines = (
+        "Connection: keep-alive, X-Secret\r\nKeep-Alive: timeout=5\r\nX-Secret: 1\r\nUpgrade: h2c\r\nTE: trailers\r\n"
+        "Proxy-Authorization: Basic x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\nX-Kept: 1\r\n"
+    )
+    names = [name for name, _ in forwarded(lines, body_length=CHUNKED)]
+    assert names == [
+        "Host",
+        "X-Kept",
+        "Transfer-Encoding",
+        "Via",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Host",
+    ]
+
+
+def test_an_explicit_empty_body_stays_explicit() -> None:
+    assert ("Content-Length", "0") in forwarded("Content-Length: 0\r\n")
+    assert ("Content-Length", "7") in forwarded("Content-Length: 7, 7\r\n", body_length=7)
+
+
+@pytest.mark.parametrize(
+    ("sent", "passed"),
+    [
+        ("ours=secret", None),
+        ("a=1; ours=secret; b=2", "a=1; b=2"),
+        ("a=1;ours=s;b=2", "a=1; b=2"),
+        ("ours2=1; xours=2", "ours2=1; xours=2"),
+    ],
+)
+def test_our_cookie_never_reaches_a_node(sent: str, passed: str | None) -> None:
+    assert dict(forwarded(f"Cookie: {sent}\r\n")).get("Cookie") == passed
+
+
+def test_a_loop_of_frontends_ends() -> None:
+    hops = ", ".join(["1.1 lmcache_frontend"] * 8)
+    with pytest.raises(LoopDetected, match="list each other"):
+        forwarded(f"Via: {hops}\r\n")
+
+
+def returned(lines: str, *, target: str = "/version") -> list[tuple[str, str]]:
+    response = heads.parse_response(f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode())
+    return forwarding.response_fields(response, host="node:1", target=target, own_cookie="ours")
+
+
+def test_what_a_node_says_of_the_whole_origin_is_dropped_and_guards_are_added() -> None:
+    lines = (
+        "Content-Type: text/html\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nContent-Length: 3\r\n"
+        "Strict-Transport-Security: max-age=1\r\nClear-Site-Data: *\r\nX-Content-Type-Options: none\r\n"
+        "Content-Security-Policy: default-src *\r\nSet-Cookie: a=1\r\nSet-Cookie: ours=x; Path=/\r\nSet-Cookie: b=2\r\n"
+    )
+    assert returned(lines) == [
+        ("Content-Type", "text/html"),
+        ("Content-Security-Policy", "default-src *"),
+        ("Set-Cookie", "a=1"),
+        ("Set-Cookie", "b=2"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Content-Security-Policy", "sandbox"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("location", "target", "expected"),
+    [
+        ("http://node:1/version", "/version/", "../version"),
+        ("http://NODE:1/version?x=1#f", "/version", "version?x=1#f"),
+        ("//node:1/a/b", "/x/y/z?q=/1/2", "../../a/b"),
+        ("/login", "/", "login"),
+        ("/", "/a", "./"),
+        ("http://node:1", "/a/", "../"),
+        ("/a:b", "/x", "./a:b"),
+        ("/a:b", "/x/y", "../a:b"),
+        ("relative", "/x/", "relative"),
+        ("?q=1", "/x", "?q=1"),
+        ("http://elsewhere/version", "/version/", "http://elsewhere/version"),
+        ("https://node:2/", "/", "https://node:2/"),
+    ],
+)
+def test_a_redirect_of_the_node_to_itself_stays_under_the_proxy(location: str, target: str, expected: str) -> None:
+    assert forwarding.relative_location(location, host="node:1", target=target) == expected
+    assert ("Location", expected) in returned(f"Location: {location}\r\n", target=target)
