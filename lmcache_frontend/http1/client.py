@@ -2,7 +2,7 @@
 """Connections to nodes, over TCP and Unix sockets, and the pool that keeps them.
 
 `http.client` opens and owns each connection; heads go through `heads` on its socket, since its own response parser is
-the e-mail parser. The pool decides under its lock and closes after.
+the e-mail parser.
 
 Keeping for 4 s: uvicorn, which serves every node, closes an idle connection after 5 s.
 """
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from http.client import HTTPConnection
 from typing import NamedTuple
@@ -128,15 +128,17 @@ def _connected(connection: HTTPConnection, endpoint: Endpoint, send_timeout_s: f
 
 
 class Pool:
-    """Idle connections to nodes, the newest used first."""
+    """Idle connections to nodes, the newest used first.
+
+    Each endpoint has a deque, whose ``append`` and ``pop`` are atomic: on the way of a request there is no lock.
+    """
 
     def __init__(self, *, connect_timeout_s: float, send_timeout_s: float, permit: Permit) -> None:
         """Take what `connect` wants."""
         self._connect_timeout_s = connect_timeout_s
         self._send_timeout_s = send_timeout_s
         self._permit = permit
-        self._lock = threading.Lock()
-        self._idle: dict[Endpoint, list[NodeConnection]] = {}
+        self._idle: dict[Endpoint, deque[NodeConnection]] = {}
 
     def acquire(self, endpoint: Endpoint, *, max_idle_s: float = KEPT_IDLE_S) -> NodeConnection:
         """Give a connection that has been idle for at most so long, else a new one.
@@ -145,12 +147,13 @@ class Pool:
         """
         kept = self._idle.get(endpoint)
         if kept:
-            with self._lock:
-                connection = kept.pop() if kept else None
-            if connection is not None:
-                if time.monotonic() - connection.idle_since_s <= max_idle_s:
-                    return connection
-                connection.close()
+            try:
+                connection = kept.pop()
+            except IndexError:
+                return self.open(endpoint)
+            if time.monotonic() - connection.idle_since_s <= max_idle_s:
+                return connection
+            connection.close()
         return self.open(endpoint)
 
     def open(self, endpoint: Endpoint) -> NodeConnection:
@@ -169,24 +172,29 @@ class Pool:
         """Take back a connection on which the last exchange ended cleanly."""
         connection.idle_since_s = time.monotonic()
         connection.used = True
-        with self._lock:
-            kept = self._idle.setdefault(connection.endpoint, [])
-            if len(kept) < KEPT_PER_ENDPOINT:
-                kept.append(connection)
-                return
-        connection.close()
+        kept = self._idle.get(connection.endpoint)
+        if kept is None:
+            kept = self._idle.setdefault(connection.endpoint, deque())
+        if len(kept) < KEPT_PER_ENDPOINT:
+            kept.append(connection)
+        else:
+            connection.close()
 
     def sweep(self, *, max_idle_s: float = KEPT_IDLE_S) -> None:
         """Close what has been idle for longer; to be called now and then."""
         horizon_s = time.monotonic() - max_idle_s
-        old: list[NodeConnection] = []
-        with self._lock:
-            for kept in self._idle.values():
-                old += [connection for connection in kept if connection.idle_since_s <= horizon_s]
-                kept[:] = [connection for connection in kept if connection.idle_since_s > horizon_s]
-            self._idle = {endpoint: kept for endpoint, kept in self._idle.items() if kept}
-        for connection in old:
-            connection.close()
+        for kept in list(self._idle.values()):
+            for _ in range(len(kept)):
+                try:
+                    connection = kept.popleft()
+                except IndexError:
+                    break
+                if connection.idle_since_s <= horizon_s:
+                    connection.close()
+                else:
+                    # The left end is the oldest: nothing behind it has been idle for longer.
+                    kept.appendleft(connection)
+                    break
 
     def close(self) -> None:
         """Close all idle connections."""

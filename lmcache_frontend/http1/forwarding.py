@@ -30,6 +30,7 @@ _RESPONSE_DROPPED = heads.HOP_BY_HOP | {
     "strict-transport-security",
 }
 _GUARDS = (("X-Content-Type-Options", "nosniff"), ("Content-Security-Policy", "sandbox"))
+_PLAIN_OPTIONS = frozenset({"close", "keep-alive"})
 _LOCATIONS = ("location", "content-location")
 _match_own_address = re.compile(r"(?:https?:)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL).fullmatch
 _match_plain_segment = re.compile(r"[^:/?#]+(?:[/?#].*)?", re.DOTALL).fullmatch
@@ -43,9 +44,7 @@ def request_fields(
     Raises: LoopDetected where the request came through too many of our kind already.
     """
     combined = request.combined
-    dropped = _REQUEST_DROPPED
-    if "connection" in combined:
-        dropped = dropped | heads.connection_options(combined["connection"])
+    dropped = _dropped(_REQUEST_DROPPED, combined)
     fields = [("Host", host)]
     fields += [field for field in request.fields if field[0].lower() not in dropped]
     if own_cookie and "cookie" in combined:
@@ -60,9 +59,7 @@ def request_fields(
 def response_fields(response: heads.ResponseHead, *, host: str, target: str, own_cookie: str) -> heads.Fields:
     """Give the fields to send to the client, framing left out, for a node asked for ``target`` as ``host``."""
     combined = response.combined
-    dropped = _RESPONSE_DROPPED
-    if "connection" in combined:
-        dropped = dropped | heads.connection_options(combined["connection"])
+    dropped = _dropped(_RESPONSE_DROPPED, combined)
     fields = [field for field in response.fields if field[0].lower() not in dropped]
     if "location" in combined or "content-location" in combined:
         fields = [
@@ -102,6 +99,14 @@ def relative_location(location: str, *, host: str, target: str) -> str:
     relative = "../" * depth + path.lstrip("/")
     # An empty reference would mean the same page, and a first segment with a colon would read as a scheme.
     return relative if _match_plain_segment(relative) else "./" + relative
+
+
+def _dropped(always: frozenset[str], combined: dict[str, str]) -> frozenset[str]:
+    """Add the fields that ``Connection`` names to those that always go."""
+    if "connection" not in combined:
+        return always
+    named = heads.connection_options(combined["connection"])
+    return always if named <= _PLAIN_OPTIONS else always | named
 
 
 def _provenance(request: heads.RequestHead, client_host: str) -> heads.Fields:

@@ -43,7 +43,9 @@ _STATUS_LINE = rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\x00-\x08\x0a-\x1f\x7f]*
 _match_request = re.compile(_REQUEST_LINE + rb"\r\n" + _FIELDS).fullmatch
 _match_response = re.compile(_STATUS_LINE + rb"\r\n" + _FIELDS).fullmatch
 _match_field_line = re.compile(_FIELD_LINE).fullmatch
+_find_fields = re.compile(r"([^:]+):[ \t]*([^\r]*)\r\n").findall
 _match_absolute_form = re.compile(r"https?://([^/?#]+)([^#]*)", re.IGNORECASE).fullmatch
+_USUAL_OPTIONS = {value: frozenset({value.lower()}) for value in ("close", "keep-alive", "Keep-Alive")}
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 Fields = list[tuple[str, str]]
@@ -141,6 +143,9 @@ def connection_options(value: str | None) -> frozenset[str]:
     """Give the lower-case options of a ``Connection`` field."""
     if value is None:
         return frozenset()
+    known = _USUAL_OPTIONS.get(value)
+    if known is not None:
+        return known
     return frozenset(option.strip(" \t").lower() for option in value.split(",")) - {""}
 
 
@@ -156,20 +161,27 @@ def is_persistent(head: RequestHead | ResponseHead) -> bool:
 
 
 def _split_fields(block: bytes) -> tuple[Fields, dict[str, str]]:
-    fields: Fields = []
+    """Split a block of field lines that is known to be well formed."""
+    text = block.decode("latin-1")
+    fields: Fields = _find_fields(text)
+    if len(fields) > FIELD_LIMIT:
+        raise HeadTooLarge(f"{len(fields)} header fields, at most {FIELD_LIMIT} are taken")
+    if " \r" in text or "\t\r" in text:
+        fields = [(name, value.rstrip(" \t")) for name, value in fields]
+    combined = {name.lower(): value for name, value in fields}
+    return fields, combined if len(combined) == len(fields) else _combine(fields)
+
+
+def _combine(fields: Fields) -> dict[str, str]:
+    """Join the values of repeated fields, which the usual way of looking them up loses."""
     combined: dict[str, str] = {}
-    for line in block.decode("latin-1").split("\r\n")[:-1]:
-        name, _, value = line.partition(":")
-        value = value.strip(" \t")
-        fields.append((name, value))
+    for name, value in fields:
         key = name.lower()
         if key in combined:
             combined[key] += ("; " if key == "cookie" else ", ") + value
         else:
             combined[key] = value
-    if len(fields) > FIELD_LIMIT:
-        raise HeadTooLarge(f"{len(fields)} header fields, at most {FIELD_LIMIT} are taken")
-    return fields, combined
+    return combined
 
 
 def _origin_form(method: bytes, target: str, host: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ import logging
 import socket
 import threading
 import time
+from _thread import start_new_thread
 from collections.abc import Callable, Iterable
 from http.server import ThreadingHTTPServer
 from socketserver import BaseRequestHandler
@@ -161,7 +162,8 @@ class Server(ThreadingHTTPServer):
         self.connections.opened(request)
         serve = self._serve if excess < 0 else self._turn_away
         try:
-            threading.Thread(target=serve, args=(request, client_address), name="connection", daemon=True).start()
+            # `Thread.start` would wait for the new thread to run, and accepting with it, behind all busy threads.
+            start_new_thread(serve, (request, client_address))
         except RuntimeError:
             self.connections.closed(request)
             request.close()

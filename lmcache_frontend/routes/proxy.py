@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from lmcache_frontend.access import clients, rules, targets
@@ -21,16 +20,7 @@ from lmcache_frontend.http1.server import Exchange
 from lmcache_frontend.routes.services import Services
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-SLOW_PATHS = ("/run_script", "/cache/")
 SLOW_TIMEOUT_S = 600.0
-
-
-class Hop(NamedTuple):
-    """Where a request is sent: the endpoint, the authority it is asked as, and the path and query."""
-
-    endpoint: Endpoint
-    authority: str
-    target: str
 
 
 def by_name(exchange: Exchange, services: Services) -> None:
@@ -43,7 +33,7 @@ def by_name(exchange: Exchange, services: Services) -> None:
     need = rules.node_need(exchange.request.method, rest, is_frontend=way.is_frontend)
     target = rest if way.child is None else f"/proxy2/{quote(way.child, safe='')}{rest}"
     node = way.node
-    _forward(exchange, services, Hop(node.endpoint, node.authority, target), need)
+    _forward(exchange, services, Destination(node.endpoint, node.authority, target), need)
 
 
 def by_address(exchange: Exchange, services: Services) -> None:
@@ -62,14 +52,14 @@ def by_address(exchange: Exchange, services: Services) -> None:
     if node is not None:
         is_frontend = cluster.find(node.name).is_frontend
         need = rules.node_need(exchange.request.method, target, is_frontend=is_frontend)
-        _forward(exchange, services, Hop(endpoint, node.authority, target), need)
+        _forward(exchange, services, Destination(endpoint, node.authority, target), need)
         return
     need = _need_of_stranger(exchange, services, wanted, endpoint, target)
     authority = str(wanted) if wanted.port else "localhost"
-    _forward(exchange, services, Hop(endpoint, authority, target), need)
+    _forward(exchange, services, Destination(endpoint, authority, target), need)
 
 
-def _forward(exchange: Exchange, services: Services, hop: Hop, need: rules.Need) -> None:
+def _forward(exchange: Exchange, services: Services, destination: Destination, need: rules.Need) -> None:
     method = exchange.request.method
     if need.role > rules.Role.VIEWER or need.changes:
         if method not in METHODS:
@@ -77,9 +67,9 @@ def _forward(exchange: Exchange, services: Services, hop: Hop, need: rules.Need)
             raise MethodNotAllowed(f"{method[:20]} is not passed on, expected {allowed}", fields=(("Allow", allowed),))
         clients.authorize(services.describe_client(exchange), method, need)
     timeout_s = services.settings.node_timeout_s
-    if any(path in hop.target for path in SLOW_PATHS):
+    if "/run_script" in destination.target or "/cache/" in destination.target:
         timeout_s = max(timeout_s, SLOW_TIMEOUT_S)
-    relay(exchange, Destination(*hop, timeout_s, services.own_cookie), services.pool)
+    relay(exchange, destination, services.pool, node_timeout_s=timeout_s, own_cookie=services.own_cookie)
 
 
 def _split(rest: str) -> tuple[str, str]:
