@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runtime plugin with which LMCache itself starts the dashboard."""
