@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import socket
-import tempfile
 import threading
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +22,7 @@ from lmcache_frontend.errors import BadGateway, BadRequest, StartError, UsageErr
 from lmcache_frontend.http1.client import Pool
 from lmcache_frontend.http1.fetch import fetch
 from lmcache_frontend.http1.peers import can_look_up, owner_of_peer
+from lmcache_frontend.http1.processors import Gathering
 from lmcache_frontend.http1.server import Exchange, Limits, Server
 from lmcache_frontend.routes.pages import load_assets, static_directory
 from lmcache_frontend.routes.router import make_handler
@@ -31,7 +31,7 @@ from lmcache_frontend.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-HOUSEKEEPING_INTERVAL_S = 1.0
+HOUSEKEEPING_INTERVAL_S = 0.5
 EMPTY_PROXIES_INTERVAL_S = 30.0
 CHILDREN_LIMIT_BYTES = 16 * 1024 * 1024
 
@@ -112,6 +112,8 @@ class App:
                 raise StartError(f"--config: {exc}") from exc
 
     def _start_demo(self, count: int) -> None:
+        import tempfile
+
         from lmcache_frontend.demo.cluster import start_cluster
 
         directory = self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lmcache-demo-"))
@@ -137,8 +139,10 @@ class App:
     def _keep_house(self) -> None:
         """Sweep the pool, look at the node file, and ask proxies whose nodes are not known; until the end."""
         rounds = 0
+        gathering = Gathering()
         while not self._ended.is_set():
             try:
+                gathering.adjust()
                 self._pool.sweep()
                 if self._node_file is not None:
                     self._node_file.reload_if_changed()
@@ -176,7 +180,8 @@ def _describe_client(exchange: Exchange) -> Client:
     def owner() -> int | None:
         if "owner" not in facts:
             facts["owner"] = owner_of_peer(exchange.stream.sock.getsockname(), peer)
-        return facts["owner"]  # type: ignore[return-value]
+        uid: int | None = facts["owner"]
+        return uid
 
     return Client(
         peer_host=str(peer[0]) if peer else "",

@@ -10,8 +10,9 @@ Source of the node paths: the HTTP interfaces of LMCache 0.3.4 to 0.5.6.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -103,7 +104,7 @@ def node_need(method: str, target: str, *, is_frontend: bool = False) -> Need:
         return CHANGES
     if is_frontend:
         return _frontend_need(method, path, decoded, query)
-    return _lookup(_NODE_MATCHERS, decoded, query)
+    return _lookup(NODE_ROWS, decoded, query)
 
 
 def _frontend_need(method: str, path: str, decoded: str, query: str) -> Need:
@@ -111,7 +112,7 @@ def _frontend_need(method: str, path: str, decoded: str, query: str) -> Need:
     if decoded.startswith("/proxy2/"):
         rest = path[len("/proxy2/") :].partition("/")[2] if path.startswith("/proxy2/") else ""
         return node_need(method, f"/{rest}?{query}" if query else f"/{rest}") if rest else CHANGES
-    return _lookup(_FRONTEND_MATCHERS, decoded, query)
+    return _lookup(FRONTEND_ROWS, decoded, query)
 
 
 def _decoded_path(path: str) -> str | None:
@@ -128,11 +129,8 @@ def _decoded_path(path: str) -> str | None:
     return decoded
 
 
-Matcher = tuple[Callable[[str], object], Row]
-
-
-def _lookup(matchers: Iterable[Matcher], path: str, query: str) -> Need:
-    for matches, row in matchers:
+def _lookup(rows: tuple[Row, ...], path: str, query: str) -> Need:
+    for matches, row in _matchers(rows):
         if matches(path):
             return row.need if _query_allowed(query, row.query_keys) else CHANGES
     return CHANGES
@@ -153,11 +151,11 @@ def compile_path(path: str) -> Callable[[str], re.Match[str] | None]:
     return re.compile(pattern, re.DOTALL).fullmatch
 
 
-def _matchers(rows: Iterable[Row]) -> list[Matcher]:
+@lru_cache(maxsize=2)
+def _matchers(rows: tuple[Row, ...]) -> list[tuple[Callable[[str], object], Row]]:
+    """Compile a table when it is first looked into, since start-up has better things to do."""
     return [(compile_path(row.path), row) for row in rows]
 
 
 _OWN = {(row.method, row.path): row.need for row in OWN_ROWS}
-_NODE_MATCHERS = _matchers(NODE_ROWS)
-_FRONTEND_MATCHERS = _matchers(FRONTEND_ROWS)
 _PLAIN_NODE_PATHS = {row.path: row.need for row in NODE_ROWS if "{" not in row.path}

@@ -80,14 +80,7 @@ class _Trip:
     def run(self) -> None:
         exchange, destination = self.exchange, self.destination
         method = exchange.request.method
-        fields = forwarding.request_fields(
-            exchange.request,
-            host=destination.host,
-            body_length=exchange.body.length,
-            client_host=str(exchange.peer[0]) if exchange.peer else "unknown",
-            own_cookie=self.own_cookie,
-        )
-        head = heads.render_request(method, destination.target, fields)
+        head = self._request_head()
         repeatable = not exchange.body.length and method in IDEMPOTENT
         self.connection = self.pool.acquire(destination.endpoint, max_idle_s=KEPT_IDLE_S if repeatable else FRESH_S)
         reusable = False
@@ -109,6 +102,24 @@ class _Trip:
                 self.pool.release(self.connection)
             else:
                 self.connection.close()
+
+    def _request_head(self) -> bytes:
+        """Write the head for the node, or give it again where the same request has gone this way before."""
+        exchange, destination = self.exchange, self.destination
+        known = exchange.stream.facts.get("node head")
+        if known is not None and known[0] is exchange.request and known[1] is destination:
+            head: bytes = known[2]
+            return head
+        fields = forwarding.request_fields(
+            exchange.request,
+            host=destination.host,
+            body_length=exchange.body.length,
+            client_host=str(exchange.peer[0]) if exchange.peer else "unknown",
+            own_cookie=self.own_cookie,
+        )
+        head = heads.render_request(exchange.request.method, destination.target, fields)
+        exchange.stream.facts["node head"] = (exchange.request, destination, head)
+        return head
 
     def _reconnect(self) -> None:
         self.connection.close()
@@ -174,8 +185,14 @@ class _Trip:
         """Wait for the final response's head; interim ones (1xx) are passed on to clients that know them."""
         exchange = self.exchange
         while True:
-            head = heads.parse_response(self._raw_head())
+            raw = self._raw_head()
+            known = exchange.stream.facts.get("answer")
+            if known is not None and known[0] == raw:
+                head: heads.ResponseHead = known[1]
+                return head
+            head = heads.parse_response(raw)
             if head.status >= 200:
+                exchange.stream.facts["answer"] = (raw, head)
                 return head
             if head.status == 101:
                 raise BadGateway(f"{self.destination.endpoint} switched protocols, which it was not asked to")
@@ -227,6 +244,8 @@ class _Trip:
             exchange.close_after = True
         exchange.status = head.status
         unsent = self._client_head(head, chunked)
+        if 0 < length <= RECEIVE_BYTES:
+            self._complete(length)
         if 0 <= length == len(stream.pending):
             # The usual small answer, which came in one piece, goes in one piece.
             exchange.started = True
@@ -239,8 +258,24 @@ class _Trip:
             return False
         return length != UNTIL_CLOSE and not stream.pending and heads.is_persistent(head)
 
+    def _complete(self, length: int) -> None:
+        """Let the kernel gather the rest of a short body: one call where a piece at a time would take several.
+
+        What it gives up waiting for is left to the usual way.
+        """
+        stream = self.connection.stream
+        missing = length - len(stream.pending)
+        if missing > 0:
+            with contextlib.suppress(OSError):
+                stream.pending += stream.sock.recv(missing, socket.MSG_WAITALL)
+
     def _client_head(self, head: heads.ResponseHead, chunked: bool) -> bytes:
-        destination = self.destination
+        """Write the head for the client, or give it again where the same answer to the same request came before."""
+        exchange, destination = self.exchange, self.destination
+        known = exchange.stream.facts.get("client head")
+        if known is not None and known[0] is head and known[1] is exchange.request and known[2] == exchange.close_after:
+            rendered: bytes = known[3]
+            return rendered
         fields = forwarding.response_fields(
             head, host=destination.host, target=destination.target, own_cookie=self.own_cookie
         )
@@ -249,8 +284,10 @@ class _Trip:
             fields.append(("Transfer-Encoding", "chunked"))
         elif declared is not None and head.status != 204:
             fields.append(("Content-Length", declared.partition(",")[0].strip(" \t")))
-        fields += self.exchange.persistence_fields()
-        return heads.render_response(head.status, fields, head.reason)
+        fields += exchange.persistence_fields()
+        rendered = heads.render_response(head.status, fields, head.reason)
+        exchange.stream.facts["client head"] = (head, exchange.request, exchange.close_after, rendered)
+        return rendered
 
     def _stream_body(self, unsent: bytes, length: int, chunked: bool) -> None:
         exchange, stream = self.exchange, self.connection.stream

@@ -282,7 +282,7 @@ def _serve_request(stream: Stream, peer: Any, handle: Handler, limits: Limits, c
         head = _next_head(stream, limits, connections)
         if head is None:
             return False
-        request = heads.parse_request(head)
+        request = _parsed(stream, head)
         exchange = Exchange(request, stream, peer, request_body_length(request))
         if connections is not None and connections.draining:
             exchange.close_after = True
@@ -302,6 +302,20 @@ def _serve_request(stream: Stream, peer: Any, handle: Handler, limits: Limits, c
         stream.drain_and_close()
         return False
     return not exchange.close_after
+
+
+def _parsed(stream: Stream, head: bytes) -> heads.RequestHead:
+    """Parse a head, or give what the same bytes came to last time on this connection.
+
+    Whoever polls says the same again and again; what is known of the request is then found by its identity.
+    """
+    known = stream.facts.get("request")
+    if known is not None and known[0] == head:
+        request: heads.RequestHead = known[1]
+        return request
+    request = heads.parse_request(head)
+    stream.facts["request"] = (head, request)
+    return request
 
 
 def _next_head(stream: Stream, limits: Limits, connections: Connections | None) -> bytes | None:

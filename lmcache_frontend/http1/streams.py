@@ -12,6 +12,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from lmcache_frontend.errors import FrontendError, HeadTooLarge, PeerClosed, RequestTimeout
 from lmcache_frontend.http1.framing import CHUNKED, UNTIL_CLOSE, ChunkDecoder
@@ -32,8 +33,8 @@ class Stream:
         """Take over a connected socket; a send without progress for so long fails."""
         self.sock = sock
         self.pending = b""
-        # What the users of the stream look up once for a connection, by a key of theirs.
-        self.facts: dict[str, object] = {}
+        # What the users of the stream work out once for a connection, each under a key of its own.
+        self.facts: dict[str, Any] = {}
         self._receive_timeout_s = -1.0
         sock.setblocking(True)
         if sock.family != socket.AF_UNIX:

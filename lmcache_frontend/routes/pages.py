@@ -6,10 +6,7 @@ Files are read into memory once, at start, and served by exact path: nothing can
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import mimetypes
-from importlib.resources import files
 from pathlib import Path
 
 from lmcache_frontend import __version__
@@ -19,7 +16,13 @@ from lmcache_frontend.http1.server import Exchange
 from lmcache_frontend.routes.services import Asset, Route, Services, respond_json
 
 INDEX = "index.html"
-_TEXT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+}
 _PAGE_FIELDS = (
     (
         "Content-Security-Policy",
@@ -39,12 +42,11 @@ def static_directory() -> Path:
 
     Raises: StartError.
     """
-    installed = Path(str(files("lmcache_frontend"))) / "static"
-    beside = Path(__file__).resolve().parents[2] / "static"
-    for directory in (installed, beside):
+    package = Path(__file__).resolve().parents[1]
+    for directory in (package / "static", package.parent / "static"):
         if (directory / INDEX).is_file():
             return directory
-    raise StartError(f"the dashboard's files are missing: no {INDEX} in {installed} or {beside}")
+    raise StartError(f"the dashboard's files are missing: no static/{INDEX} in {package} or beside it")
 
 
 def load_assets(directory: Path) -> dict[str, Asset]:
@@ -100,10 +102,8 @@ def whoami(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
 
 
 def _content_type(path: Path) -> str:
-    text_type = _TEXT_TYPES.get(path.suffix)
-    if text_type:
-        return f"{text_type}; charset=utf-8"
-    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    content_type = _TYPES.get(path.suffix, "application/octet-stream")
+    return f"{content_type}; charset=utf-8" if content_type.startswith("text/") else content_type
 
 
 def _send(exchange: Exchange, asset: Asset) -> None:
@@ -114,6 +114,8 @@ def _send(exchange: Exchange, asset: Asset) -> None:
         return
     body = asset.body
     if "gzip" in (request.get("accept-encoding") or "") and not asset.content_type.startswith("image/png"):
+        import gzip
+
         body = gzip.compress(body, 6, mtime=0)
         fields.append(("Content-Encoding", "gzip"))
     exchange.respond(200, body, asset.content_type, fields)

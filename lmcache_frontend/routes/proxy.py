@@ -28,12 +28,21 @@ def by_name(exchange: Exchange, services: Services) -> None:
 
     Raises: NotFound, Conflict, Forbidden, and what `relay` raises.
     """
-    name, rest = _split(exchange.request.target[len("/proxy2/") :])
-    way = services.registry.snapshot.find(_decoded(name) if "%" in name else name)
-    need = rules.node_need(exchange.request.method, rest, is_frontend=way.is_frontend)
+    request = exchange.request
+    cluster = services.registry.snapshot
+    known = exchange.stream.facts.get("passed")
+    if known is not None and known[0] is request and known[1] is cluster:
+        _relay(exchange, services, known[2])
+        return
+    name, rest = _split(request.target[len("/proxy2/") :])
+    way = cluster.find(_decoded(name) if "%" in name else name)
+    need = rules.node_need(request.method, rest, is_frontend=way.is_frontend)
     target = rest if way.child is None else f"/proxy2/{quote(way.child, safe='')}{rest}"
-    node = way.node
-    _forward(exchange, services, Destination(node.endpoint, node.authority, target), need)
+    destination = Destination(way.node.endpoint, way.node.authority, target)
+    if need == rules.READS:
+        # The same request to the same cluster on this connection may pass again without being looked at.
+        exchange.stream.facts["passed"] = (request, cluster, destination)
+    _forward(exchange, services, destination, need)
 
 
 def by_address(exchange: Exchange, services: Services) -> None:
@@ -66,6 +75,10 @@ def _forward(exchange: Exchange, services: Services, destination: Destination, n
             allowed = ", ".join(METHODS)
             raise MethodNotAllowed(f"{method[:20]} is not passed on, expected {allowed}", fields=(("Allow", allowed),))
         clients.authorize(services.describe_client(exchange), method, need)
+    _relay(exchange, services, destination)
+
+
+def _relay(exchange: Exchange, services: Services, destination: Destination) -> None:
     timeout_s = services.settings.node_timeout_s
     if "/run_script" in destination.target or "/cache/" in destination.target:
         timeout_s = max(timeout_s, SLOW_TIMEOUT_S)

@@ -21,7 +21,7 @@ ROUTES = (*pages.ROUTES, *nodes.ROUTES)
 
 def make_handler(services: Services) -> Callable[[Exchange], None]:
     """Give the callable that serves every request."""
-    table = [(rules.compile_path(path), routes) for path, routes in _by_path().items()]
+    table: Table = []
 
     def handle(exchange: Exchange) -> None:
         request = exchange.request
@@ -35,6 +35,8 @@ def make_handler(services: Services) -> Callable[[Exchange], None]:
         elif target.startswith("/proxy/"):
             proxy.by_address(exchange, services)
         else:
+            if not table:
+                table.extend((rules.compile_path(path), routes) for path, routes in _by_path().items())
             _serve_own(exchange, services, table)
 
     return handle
