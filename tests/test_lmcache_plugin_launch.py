@@ -327,13 +327,13 @@ def test_port_is_taken_only_while_somebody_listens() -> None:
 def test_a_port_lost_between_question_and_start_gives_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
-    def frontend(arguments: list[str]) -> int:
+    def frontend(arguments: list[str], environment: object) -> int:
         asked.append(int(arguments[-1].partition("=")[2]))
         return 1 if len(asked) == 1 else 0
 
     # Free when asked, taken once the start has failed.
     monkeypatch.setattr(launch, "port_is_taken", lambda host, port: len(asked) == 1 and port == 8000)
-    monkeypatch.setattr("lmcache_frontend.__main__.main", frontend)
+    monkeypatch.setattr("lmcache_frontend.command.run", frontend)
     assert launch.run(launch.Plan((), "127.0.0.1", 8000, port_is_strict=False, remarks=())) == 0
     assert asked == [8000, 8001]
 
@@ -341,12 +341,12 @@ def test_a_port_lost_between_question_and_start_gives_the_next_one(monkeypatch: 
 def test_another_failure_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
-    def frontend(arguments: list[str]) -> int:
+    def frontend(arguments: list[str], environment: object) -> int:
         asked.append(arguments)
         return 1
 
     monkeypatch.setattr(launch, "port_is_taken", lambda host, port: False)
-    monkeypatch.setattr("lmcache_frontend.__main__.main", frontend)
+    monkeypatch.setattr("lmcache_frontend.command.run", frontend)
     assert launch.run(launch.Plan(("--nodes=[]",), "127.0.0.1", 8000, port_is_strict=False, remarks=())) == 1
     assert asked == [["--nodes=[]", "--port=8000"]]
 

@@ -7,7 +7,10 @@ A bad entry is refused by name, the good ones beside it load.
 
 from __future__ import annotations
 
+import ipaddress
+import math
 import re
+from collections import Counter
 from typing import Any, NamedTuple
 
 from lmcache_frontend.cluster.model import LOCAL_PROXY, Cluster, Node, Proxy, Source
@@ -16,9 +19,11 @@ from lmcache_frontend.http1.client import Endpoint
 
 NAME_LIMIT = 255
 SOCKET_PATH_LIMIT_BYTES = 107
+EXTRA_DEPTH_LIMIT = 32
 _OWN_FIELDS = frozenset({"name", "host", "port", "labels", "nodes", "id", "is_proxy", "proxy_id", "children"})
 _has_control = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]").search
 _match_host = re.compile(r"[A-Za-z0-9._:%-]{1,253}").fullmatch
+_HUGE = 10**18
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -61,12 +66,16 @@ def read_proxy(entry: Any, source: Source, faults: list[str]) -> Proxy:
     Raises: BadRequest.
     """
     name = _read_name(entry)
+    if "/" in name:
+        raise BadRequest("the name of a proxy holds a slash, which parts proxy and node in full names")
     nodes = entry.get("nodes")
     if nodes is None:
         nodes = []
     if not isinstance(nodes, list):
         raise BadRequest(f"nodes is {_kind(nodes)}, expected a list")
-    children = _read_nodes(nodes, name, source, faults)
+    refused: list[str] = []
+    children = _read_nodes(nodes, name, source, refused)
+    faults.extend(f"{_shown(name)}, {line}" for line in refused)
     if name == LOCAL_PROXY:
         return Proxy(name, None, children)
     return Proxy(name, read_node(entry, LOCAL_PROXY, source), children)
@@ -87,8 +96,7 @@ def read_node(entry: Any, proxy: str, source: Source) -> Node:
         endpoint = Endpoint(_WILDCARDS.get(bare, bare), int(port))
     if (scheme := entry.get("scheme", "http")) != "http":
         raise BadRequest(f"scheme is {_shown(scheme)}, only 'http' can be spoken to nodes so far")
-    extra = {key: value for key, value in entry.items() if key not in _OWN_FIELDS}
-    return Node(name, host, port, endpoint, source, proxy, _read_labels(entry), extra)
+    return Node(name, host, port, endpoint, source, proxy, _read_labels(entry), _read_extra(entry))
 
 
 def write_node(node: Node) -> dict[str, Any]:
@@ -127,20 +135,39 @@ def write_tree(cluster: Cluster, own_host: str, own_port: int) -> list[dict[str,
 def children_of_tree(document: Any, proxy: str, faults: list[str]) -> dict[str, Node]:
     """Read the nodes of another frontend from its ``GET /api/nodes``.
 
-    Nodes of its own keep their names; those behind further frontends are called ``frontend/node`` where the bare name
-    is taken. Raises: BadRequest where the document is no such tree.
+    A name is given as that frontend understands it: nodes of its own keep theirs, those behind further frontends are
+    called ``frontend/node`` where the bare name stands for several. Raises: BadRequest where it is no such tree.
     """
     tree = document.get("nodes") if isinstance(document, dict) else None
     if not isinstance(tree, list):
         raise BadRequest('expected {"nodes": [...]}')
+    groups = _group_by_holder(tree, faults)
+    nodes = [(key, node) for key in groups for node in _read_nodes(groups[key], proxy, Source.API, faults).values()]
+    bearers = Counter(node.name for _, node in nodes)
     found: dict[str, Node] = {}
-    for top in tree:
-        holder = top.get("name") if isinstance(top, dict) else None
-        children = top.get("children") if isinstance(top, dict) and top.get("is_proxy") else [top]
-        for node in _read_nodes(children if isinstance(children, list) else [], proxy, Source.API, faults).values():
-            name = node.name if node.name not in found else f"{holder}/{node.name}"
-            found[name] = node._replace(name=name)
+    for holder, node in nodes:
+        names_a_frontend = node.name in groups and node.name != LOCAL_PROXY
+        is_clear = not names_a_frontend and (holder == LOCAL_PROXY or bearers[node.name] == 1)
+        name = node.name if is_clear else f"{holder}/{node.name}"
+        found[name] = node._replace(name=name)
     return found
+
+
+def _group_by_holder(tree: list[Any], faults: list[str]) -> dict[str, list[Any]]:
+    """Give the node entries of a tree by the frontend that holds them; loose ones belong to its own."""
+    groups: dict[str, list[Any]] = {LOCAL_PROXY: []}
+    for position, top in enumerate(tree, 1):
+        if not isinstance(top, dict) or not top.get("is_proxy"):
+            groups[LOCAL_PROXY].append(top)
+            continue
+        try:
+            holder = _read_name(top)
+        except BadRequest as exc:
+            faults.append(f"{_label(top, position)}: {exc}")
+            continue
+        children = top.get("children")
+        groups.setdefault(holder, []).extend(children if isinstance(children, list) else [])
+    return groups
 
 
 def _read_nodes(entries: list[Any], proxy: str, source: Source, faults: list[str]) -> dict[str, Node]:
@@ -175,10 +202,20 @@ def _read_host(entry: dict[str, Any], *, required: bool) -> str:
     host = entry.get("host", "" if required else "localhost")
     if not isinstance(host, str):
         raise BadRequest(f"host is {_kind(host)}, expected a text")
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if (bare or required) and not _match_host(bare):
+    in_brackets = host.startswith("[") and host.endswith("]")
+    bare = host[1:-1] if in_brackets else host
+    is_host = _match_host(bare) and (_is_ipv6(bare) if in_brackets or ":" in bare or "%" in bare else True)
+    if (host or required) and not is_host:
         raise BadRequest(f"host is {_shown(host)}, expected a host name or an IP address")
     return host
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_port(entry: dict[str, Any]) -> int | str:
@@ -209,6 +246,24 @@ def _read_labels(entry: dict[str, Any]) -> dict[str, str]:
     return labels
 
 
+def _read_extra(entry: dict[str, Any]) -> dict[str, Any]:
+    """Give the fields that are none of ours, if they can be given back as strict JSON."""
+    extra = {key: value for key, value in entry.items() if key not in _OWN_FIELDS}
+    for key, value in extra.items():
+        if not _can_be_given_back(value, EXTRA_DEPTH_LIMIT):
+            raise BadRequest(f"{_shown(key)} holds a number that is not finite, or nests too deeply")
+    return extra
+
+
+def _can_be_given_back(value: Any, depth: int) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if not isinstance(value, (dict, list)):
+        return True
+    parts = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(_can_be_given_back(part, depth - 1) for part in parts)
+
+
 def _label(entry: Any, position: int) -> str:
     name = entry.get("name") if isinstance(entry, dict) else None
     return f"entry {position}" + (f" ({_shown(name)})" if isinstance(name, str) else "")
@@ -220,6 +275,8 @@ def _kind(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, (int, float)):
+        return repr(value) if isinstance(value, float) or abs(value) < _HUGE else "a huge number"
     if not isinstance(value, str):
-        return repr(value) if isinstance(value, (int, float)) else _kind(value)
+        return _kind(value)
     return ascii(value if len(value) <= 60 else value[:57] + "...")

@@ -87,11 +87,14 @@ class Cluster(NamedTuple):
         way = self.ways.get(name)
         if way is not None:
             return way
-        proxy_name, slash, node_name = name.partition("/")
-        if slash and proxy_name in self.proxies:
-            node = self.proxies[proxy_name].nodes.get(node_name)
-            if node is not None:
-                return self._way_to(self.proxies[proxy_name], node)
+        # Both parts of a full name may hold slashes themselves.
+        slash = name.find("/")
+        while slash >= 0:
+            named = self.proxies.get(name[:slash])
+            node = named.nodes.get(name[slash + 1 :]) if named else None
+            if named and node:
+                return self._way_to(named, node)
+            slash = name.find("/", slash + 1)
         holders = [proxy for proxy in self.proxies.values() if name in proxy.nodes]
         if not holders:
             raise NotFound(f"no node or proxy is called {name[:80]!r}")

@@ -153,10 +153,7 @@ def _insert(now: dict[str, Proxy], node: Node) -> None:
 
 
 def _forget_source(now: dict[str, Proxy], proxy: Proxy, source: Source, keep: Mapping[str, Proxy]) -> None:
-    """Take out what a source said of a proxy.
-
-    Children that a proxy reported itself stay with it when the source still names it and names no nodes of it.
-    """
+    """Take out what a source said of a proxy; what the proxy reported of itself stays while the source names it."""
     if proxy.address is not None and proxy.address.source is source and proxy.name not in keep:
         del now[proxy.name]
         return
@@ -167,11 +164,10 @@ def _forget_source(now: dict[str, Proxy], proxy: Proxy, source: Source, keep: Ma
 def _merge(now: dict[str, Proxy], said: Proxy) -> list[str]:
     """Add what a source says of a proxy and give a line for each name that another source holds."""
     held = now.get(said.name, Proxy(said.name, None, {}))
-    refused = []
     address = said.address
     if held.address is not None and address is not None and held.address.source is not address.source:
-        refused.append(f"proxy {said.name!r}: the name is held by a proxy from the {held.address.source.value}")
-        address = held.address
+        return [f"proxy {said.name!r}: the name is held by a proxy from the {held.address.source.value}"]
+    refused = []
     nodes = dict(held.nodes)
     for node in said.nodes.values():
         if node.name in nodes and said.name == LOCAL_PROXY:

@@ -132,17 +132,17 @@ def arguments_from(options: Options) -> list[str]:
 
 def run(plan: Plan) -> int:
     """Run the dashboard on the port wished for or, unless that is strict, on the first free one after it."""
-    from lmcache_frontend.__main__ import main as frontend
+    from lmcache_frontend.command import run as run_service
 
     if plan.port_is_strict or plan.port == 0:
-        return frontend([*plan.arguments, f"--port={plan.port}"])
+        return run_service([*plan.arguments, f"--port={plan.port}"], os.environ)
     ports = range(plan.port, min(plan.port + _PORTS_TRIED, 65536))
     for port in ports:
         if port_is_taken(plan.host, port):
             continue
         if port != plan.port:
             _say(f"port {plan.port} is taken: the dashboard is on port {port}")
-        status = frontend([*plan.arguments, f"--port={port}"])
+        status = run_service([*plan.arguments, f"--port={port}"], os.environ)
         # Another process may have taken the port between the question and the start: then the next one is tried.
         if status != 1 or not port_is_taken(plan.host, port):
             return status

@@ -100,7 +100,7 @@ def forwarding(address: str, prefix: str = "/", fields: Mapping[str, str] | None
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = do_PUT = do_DELETE = forward
+        do_GET = do_POST = do_PUT = do_DELETE = forward  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 from tests.helpers.dashboard import serving
 
-MARKUP = "<img src=x onerror=\"window.harmed=1\"><script>window.harmed=1</script>"
+MARKUP = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>'
 REVERSED = "\u202egnp.tpircs\u202c \u05e9\u05dc\u05d5\u05dd \U0001f600"
 LONG = "x" * 10_000
+_ESCAPED = MARKUP.replace('"', '\\"')
 BAD = f"{MARKUP} {REVERSED}"
 
 _CONF = json.dumps({"chunk_size": 256, BAD: BAD, "long": LONG, "list": [1, BAD]})
@@ -30,8 +31,8 @@ _ANSWERS = {
     "/inference_info": json.dumps({"vllm_config": LONG, "name": BAD}),
     "/loglevel": f"=== Loggers and Levels ===\n{BAD}: Level 5\na: b: ODD\nlmcache: INFO\n{LONG}: DEBUG\n",
     "/metrics": (
-        f'# HELP lmcache:odd {BAD}\n# TYPE lmcache:odd gauge\nlmcache:odd{{label="{MARKUP.replace(chr(34), chr(92) + chr(34))}"'
-        f',role="worker"}} +Inf\n# HELP lmcache:long {LONG}\n# TYPE lmcache:long counter\n'
+        f'# HELP lmcache:odd {BAD}\n# TYPE lmcache:odd gauge\nlmcache:odd{{label="{_ESCAPED}",role="worker"}} +Inf\n'
+        f"# HELP lmcache:long {LONG}\n# TYPE lmcache:long counter\n"
     ),
     "/threads": (
         f"Thread: <Thread({BAD}, (a), started daemon 77)>\nStack trace:\n"

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: F811 -- the fixtures are imported, and parameters bear their names
+"""The dashboard in a real browser, over simulated nodes: what each view shows, and what can be changed in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import quote
+
+import pytest
+
+from tests.heavy.browser_fixtures import browser, demo, page  # noqa: F401
+from tests.helpers.dashboard import add_node, ask, delete_node, running_frontend
+from tests.helpers.webdriver import Browser
+
+WORKER, SCHEDULER, SERVER = "demo_worker0", "demo_scheduler", "demo_mp0"
+
+# What stands in each tab once it is loaded: a selector, and a pattern in its text.
+TABS = {
+    WORKER: {
+        "overview": (".figures", r"Hit rate\s+\d.* %[\s\S]*tokens looked up[\s\S]*CPU tier[\s\S]*in use of"),
+        "metrics": (".grid", r"lmcache:num_hit_tokens_total\s+counter\s+[\d,]+"),
+        "threads": (".threads", r"MainThread\s+started"),
+        "loglevel": (".grid", r"lmcache\b"),
+        "config": (".grid", r"pd_allocation_timeout_sec\s+Infinity"),
+        "meta": (".grid", r"role\s+worker"),
+        "inference": (".panel-body", r"vllm|No inference engine"),
+        "environment": (".grid", r"LMCACHE\w+"),
+    },
+    SCHEDULER: {
+        "overview": (".figures", r"Hit rate\s+at the workers[\s\S]*Chunk reuse\s+\d.* %"),
+        "metrics": (".grid", r"lmcache:num_lookup_tokens_total\s+counter\s+[\d,]+"),
+        "threads": (".threads", r"MainThread\s+started"),
+        "loglevel": (".grid", r"lmcache\b"),
+        "config": (".grid", r"chunk_size\s+\d+"),
+        "meta": (".grid", r"role\s+scheduler"),
+        "inference": (".panel-body", r"vllm|No inference engine"),
+        "environment": (".grid", r"LMCACHE\w+"),
+    },
+    SERVER: {
+        "overview": (".figures", r"L1 cache[\s\S]*in use of[\s\S]*Objects in L1"),
+        "metrics": (".grid", r"lmcache_mp_l1_memory_usage_bytes\s+gauge"),
+        "threads": (".threads", r"MainThread\s+started"),
+        "loglevel": (".grid", r"lmcache\b"),
+        "config": (".panel-body", r"Read-only[\s\S]*mp\.chunk_size\s+\d+"),
+        "meta": (".panel-body", r"MP servers have no metadata[\s\S]*storage_manager\.is_healthy\s+true"),
+        "inference": (".panel-body", r"MP servers run beside the inference engines"),
+        "environment": (".grid", r"\w+"),
+    },
+}
+
+
+def open_tab(page: Browser, address: str, node: str, tab: str) -> None:
+    page.open(f"{address}#/node/{quote(node, safe='')}?tab={tab}")
+    page.wait(lambda: page.all(f"#tab-{tab}[aria-selected='true']") and page.all(".panel-body"), f"the tab {tab}")
+
+
+def text_of(page: Browser, css: str) -> str:
+    found = page.all(css)
+    return found[0].text if found else ""
+
+
+def wait_for_text(page: Browser, css: str, pattern: str) -> None:
+    page.wait(lambda: re.search(pattern, text_of(page, css)), f"{pattern} in {css}")
+
+
+def conf_row(key: str) -> str:
+    return f".grid tr[data-key='{key}']"
+
+
+def test_fleet_lists_every_node(page: Browser, demo: str) -> None:
+    page.open(demo)
+    page.wait(lambda: "8 of 8 answering" in text_of(page, ".groups"), "all nodes to answer")
+    page.wait(lambda: "MP server" in text_of(page, ".groups"))
+    text = text_of(page, ".groups")
+    assert re.search(r"Answering\s+demo_scheduler\s+Scheduler\s+0\.\d+\.\d+", text)
+    assert re.search(r"Answering\s+demo_worker5\s+Worker\s+0\.\d+\.\d+", text)
+    assert re.search(r"Answering\s+demo_mp0\s+MP server\s+0\.\d+\.\d+", text)
+    assert re.search(r"Nodes\s+8\s+6 \S Worker", text_of(page, ".stats"))
+    page.find(".search").type("worker3")
+    page.wait(lambda: text_of(page, ".tally") == "1 of 8 nodes")
+    assert "demo_scheduler" not in text_of(page, ".groups")
+    page.click(".node-link", "demo_worker3")
+    page.find("h1", "demo_worker3")
+    page.find(".figures")
+
+
+def test_silent_node_says_why(page: Browser, demo: str) -> None:
+    add_node(demo, "silent", "127.0.0.1", 9)
+    try:
+        page.open(demo)
+        page.find(".state-bad", "Not answering")
+        assert "9" in page.find(".why:not(:empty)").text
+        page.click(".node-link", "silent")
+        page.find(".panel .notice-bad", "does not answer")
+    finally:
+        delete_node(demo, "silent")
+
+
+@pytest.mark.parametrize("node", list(TABS))
+def test_every_tab_has_content(page: Browser, demo: str, node: str) -> None:
+    for tab, (css, pattern) in TABS[node].items():
+        open_tab(page, demo, node, tab)
+        wait_for_text(page, css, pattern)
+
+
+def test_tabs_by_keyboard(page: Browser, demo: str) -> None:
+    open_tab(page, demo, WORKER, "overview")
+    page.find("#tab-overview").type("\ue014")
+    page.find("#tab-metrics[aria-selected='true']")
+    assert page.run("return document.activeElement.id") == "tab-metrics"
+    assert page.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.wait(lambda: "tab=metrics" in page.run("return location.hash"))
+
+
+def test_metrics_samples_raw_and_download(page: Browser, demo: str) -> None:
+    open_tab(page, demo, WORKER, "metrics")
+    page.find(".search").type("time_to_retrieve")
+    page.click(".unfold", "lmcache:time_to_retrieve")
+    page.find(".samples", 'le="+Inf"')
+    link = page.find("a[download]")
+    text = page.run("return fetch(arguments[0]).then(r => r.text())", str(link.property("href")))
+    assert "# TYPE lmcache:time_to_retrieve histogram" in text
+    page.click("button", "Raw text")
+    page.find(".raw", "# TYPE lmcache:time_to_retrieve histogram")
+    assert "num_hit_tokens" not in page.find(".raw").text
+
+
+def test_threads_filter_and_stack(page: Browser, demo: str) -> None:
+    open_tab(page, demo, WORKER, "threads")
+    page.find(".tally", "daemon")
+    page.find(".search").type("MainThread")
+    page.wait(lambda: len(page.all(".thread")) == 1)
+    page.click(".thread summary")
+    page.find(".frames", ".py:")
+
+
+def test_log_level_is_set_and_read_back(page: Browser, demo: str) -> None:
+    open_tab(page, demo, WORKER, "loglevel")
+    page.find("select[aria-label='Level of lmcache']").choose("DEBUG")
+    row = page.run("return document.activeElement") and page.find("select[aria-label='Level of lmcache']")
+    assert row.property("value") == "DEBUG"
+    page.run("document.querySelector(\"select[aria-label='Level of lmcache']\").form.requestSubmit()")
+    page.find(".said[data-mark='ok']", "Set lmcache level to DEBUG")
+    page.wait(lambda: page.find("select[aria-label='Level of lmcache']").property("value") == "DEBUG")
+    assert "DEBUG" in ask(demo, f"proxy2/{WORKER}/loglevel?logger_name=lmcache")
+
+
+def test_level_of_a_logger_by_name(page: Browser, demo: str) -> None:
+    open_tab(page, demo, SERVER, "loglevel")
+    page.find("input[aria-label='Any logger by name']").type("lmcache.v1.new")
+    page.find("select[aria-label='Level for that logger']").choose("ERROR")
+    page.click(".tools form button")
+    page.find(".tools .said[data-mark='ok']", "Set lmcache.v1.new level to ERROR")
+    assert "ERROR" in ask(demo, f"proxy2/{SERVER}/loglevel?logger_name=lmcache.v1.new")
+
+
+def test_configuration_is_changed_and_refused_by_key(page: Browser, demo: str) -> None:
+    open_tab(page, demo, WORKER, "config")
+    for key, value in (("min_retrieve_tokens", "512"), ("priority_limit", "many")):
+        page.click(f"{conf_row(key)} button")
+        field = page.find(f"{conf_row(key)} input")
+        field.clear()
+        field.type(value + "\ue007")
+        page.find(f"{conf_row(key)}.edited", "not saved")
+    page.click(".unsaved button.primary")
+    page.find(f"{conf_row('min_retrieve_tokens')} .said", "updated to 512")
+    page.find(f"{conf_row('priority_limit')} .said", "refused")
+    page.find(".notice-bad", "1 value refused, 1 updated")
+    assert json.loads(ask(demo, f"proxy2/{WORKER}/conf?names=min_retrieve_tokens")) == {"min_retrieve_tokens": 512}
+    page.click(".unsaved button", "Discard")
+    page.wait(lambda: not page.all(".edited"))
+
+
+def test_configuration_editor_checks_types(page: Browser, demo: str) -> None:
+    open_tab(page, demo, WORKER, "config")
+    page.click(f"{conf_row('chunk_size')} button")
+    field = page.find(f"{conf_row('chunk_size')} input")
+    field.clear()
+    field.type("many\ue007")
+    page.find(".said[role='alert']", "must be a number")
+    page.find(f"{conf_row('chunk_size')} input").type("\ue00c")
+    page.wait(lambda: not page.all(".edit"))
+    assert not page.all(".edited")
+
+
+def fill(page: Browser, **fields: str) -> None:
+    for name, value in fields.items():
+        field = page.find(f"#entry-{name}")
+        field.clear()
+        field.type(value)
+
+
+def test_node_is_added_edited_and_deleted(page: Browser, demo: str) -> None:
+    page.open(f"{demo}#/manage")
+    page.click("button", "Add a node")
+    page.click("dialog button.primary")
+    assert page.run("return document.activeElement.id") == "entry-name"
+    assert page.run("return document.activeElement.validity.valueMissing")
+    fill(page, name="fresh", host="127.0.0.1", port="99999")
+    page.click("dialog button.primary")
+    page.find("dialog .notice-bad", "65535")
+    fill(page, port="7100")
+    page.click("dialog button.primary")
+    page.find(".notice-ok", "fresh was added")
+    page.click("button[aria-label='Edit fresh']")
+    fill(page, name="fresher", port="/tmp/lmcache_internal_api_server/socket_1")
+    page.click("dialog button.primary")
+    page.find(".notice-ok", "fresher was changed")
+    page.find(".manage tr", "unix:/tmp/lmcache_internal_api_server/socket_1")
+    assert '"fresher"' in ask(demo, "api/nodes")
+    page.click("button[aria-label='Delete fresher']")
+    page.find("dialog", "fresher")
+    page.click("dialog button.danger")
+    page.find(".notice-ok", "fresher was deleted")
+    page.wait(lambda: "fresher" not in text_of(page, ".group"))
+    assert '"fresher"' not in ask(demo, "api/nodes")
+
+
+def test_taken_name_is_refused_at_the_form(page: Browser, demo: str) -> None:
+    page.open(f"{demo}#/manage?add=node")
+    fill(page, name=WORKER, host="127.0.0.1", port="7100")
+    page.click("dialog button.primary")
+    page.find("dialog .notice-bad", WORKER)
+    page.click("dialog button", "Cancel")
+    page.wait(lambda: not page.all("dialog"))
+
+
+def test_proxy_is_added_refreshed_and_its_nodes_read(page: Browser, demo: str) -> None:
+    socket_path = next(
+        child["port"] for child in json.loads(ask(demo, "api/nodes"))["nodes"][0]["children"] if child["name"] == WORKER
+    )
+    nodes = json.dumps([{"name": "far worker", "host": "127.0.0.1", "port": socket_path}])
+    with running_frontend("--nodes", nodes, "--allow-target", socket_path) as child:
+        page.open(f"{demo}#/manage")
+        page.click("button", "Add a proxy")
+        fill(page, name="rack b", host="127.0.0.1", port=child.rstrip("/").rpartition(":")[2])
+        page.click("dialog button.primary")
+        page.find(".notice-ok", "rack b was added")
+        page.click("button[aria-label='Refresh rack b']")
+        page.find(".notice-ok", "was read again")
+        page.click(".node-link", "far worker")
+        page.find("h1", "far worker")
+        page.find(".figures", "Hit rate")
+        page.open(f"{demo}#/manage")
+        page.click("button[aria-label='Delete rack b']")
+        page.click("dialog button.danger")
+        page.find(".notice-ok", "rack b was deleted")

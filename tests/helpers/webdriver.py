@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small WebDriver client for headless Chromium, so that browser tests need no package.
+
+Starts Debian's `chromedriver` on a free port, drives one browser at a time, and ends what it started by its pid. A
+missing part (no driver, no browser) is left to the caller to report: `missing_browser` says which it is.
+Source: W3C WebDriver (https://www.w3.org/TR/webdriver2/), sections 8 to 18, and chromedriver's `goog:` extensions.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+START_S = 30.0
+COMMAND_S = 60.0
+WAIT_S = 15.0
+BROWSER_ARGUMENTS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+)
+
+
+Value = TypeVar("Value")
+_PASSING = ("stale element", "no such element", "element click intercepted")
+
+
+class WebDriverError(Exception):
+    """The browser refused a command; the message holds its own words."""
+
+
+def missing_browser() -> str | None:
+    """Say which part of the browser is not installed, or None."""
+    for names in (("chromedriver",), ("chromium", "chromium-browser", "google-chrome")):
+        if not any(shutil.which(name) for name in names):
+            return f"{names[0]} is not installed"
+    return None
+
+
+class Driver:
+    """A running chromedriver, spoken to over one loopback port."""
+
+    def __init__(self, port: int) -> None:
+        """Speak to the driver that listens on `port`."""
+        self.port = port
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Send one command and give its value. Raises WebDriverError."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=COMMAND_S)
+        payload = None if method in ("GET", "DELETE") else json.dumps(body or {})
+        try:
+            connection.request(method, path, payload, {"Content-Type": "application/json"} if payload else {})
+            value = json.loads(connection.getresponse().read())["value"]
+        finally:
+            connection.close()
+        if isinstance(value, dict) and "error" in value:
+            raise WebDriverError(f"{value['error']}: {value.get('message', '')}")
+        return value
+
+
+class Element:
+    """One element of the page."""
+
+    def __init__(self, browser: Browser, identifier: str) -> None:
+        """Name the element by the driver's own identifier."""
+        self.browser = browser
+        self.identifier = identifier
+
+    @property
+    def text(self) -> str:
+        """The text as it is rendered."""
+        return str(self._get("text"))
+
+    @property
+    def enabled(self) -> bool:
+        """Whether a control can be used."""
+        return bool(self._get("enabled"))
+
+    def attribute(self, name: str) -> str | None:
+        """Give an attribute as it stands in the page."""
+        value = self._get(f"attribute/{name}")
+        return None if value is None else str(value)
+
+    def property(self, name: str) -> Any:
+        """Give a property of the element, such as `value`."""
+        return self._get(f"property/{name}")
+
+    def click(self) -> None:
+        """Scroll to the element and click it."""
+        self._post("click")
+
+    def clear(self) -> None:
+        """Empty a field."""
+        self._post("clear")
+
+    def type(self, text: str) -> None:
+        """Type into a field."""
+        self._post("value", {"text": text})
+
+    def find(self, css: str) -> Element:
+        """Give the first element inside this one that matches."""
+        found = self._post("element", {"using": "css selector", "value": css})
+        return Element(self.browser, found[ELEMENT])
+
+    def choose(self, value: str) -> None:
+        """Choose an option of a drop-down by its value."""
+        self.browser.run(
+            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change', {bubbles: true}))",
+            {ELEMENT: self.identifier},
+            value,
+        )
+
+    def _get(self, what: str) -> Any:
+        return self.browser.command("GET", f"element/{self.identifier}/{what}")
+
+    def _post(self, what: str, body: dict[str, Any] | None = None) -> Any:
+        return self.browser.command("POST", f"element/{self.identifier}/{what}", body)
+
+
+class Browser:
+    """One headless browser with an empty profile."""
+
+    def __init__(self, driver: Driver, session: str) -> None:
+        """Drive the session named `session`."""
+        self.driver = driver
+        self.session = session
+
+    def command(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Send one command of this session."""
+        return self.driver.call(method, f"/session/{self.session}/{path}", body)
+
+    def open(self, url: str) -> None:
+        """Load a page."""
+        self.command("POST", "url", {"url": url})
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Run JavaScript as the body of a function and give what it returns."""
+        return self.command("POST", "execute/sync", {"script": script, "args": list(arguments)})
+
+    def all(self, css: str) -> list[Element]:
+        """Give every element that matches now."""
+        found = self.command("POST", "elements", {"using": "css selector", "value": css})
+        return [Element(self, item[ELEMENT]) for item in found]
+
+    def find(self, css: str, text: str | None = None) -> Element:
+        """Wait for an element that matches and, if given, whose text holds `text`. Raises AssertionError."""
+
+        def look() -> Element | None:
+            for element in self.all(css):
+                if text is None or text in element.text:
+                    return element
+            return None
+
+        return self.wait(look, f"{css} with the text {text!r}" if text else css)
+
+    def click(self, css: str, text: str | None = None) -> None:
+        """Wait for an element as `find` does and click it, again where the page was redrawn in between."""
+
+        def press() -> bool:
+            self.find(css, text).click()
+            return True
+
+        self.wait(press, f"a click on {css}")
+
+    def wait(self, condition: Callable[[], Value | None], what: str = "the condition") -> Value:
+        """Ask until `condition()` is true and give its value. Raises AssertionError after 15 s."""
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            try:
+                value = condition()
+            except WebDriverError as error:
+                # The page redraws while it is asked: an element may be gone between two commands.
+                if not str(error).startswith(_PASSING):
+                    raise
+                value = None
+            if value:
+                return value
+            time.sleep(0.03)
+        raise AssertionError(f"waited {WAIT_S:.0f} s for {what}; the page says: {self.page_text()[:600]!r}")
+
+    def page_text(self) -> str:
+        """The visible text of the whole page."""
+        return str(self.run("return document.body.innerText"))
+
+    def resize(self, width: int, height: int) -> None:
+        """Make the page exactly `width` x `height` CSS pixels."""
+        self.cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def emulate(self, **features: str) -> None:
+        """Emulate media features, such as `prefers_color_scheme="dark"`."""
+        listed = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        self.cdp("Emulation.setEmulatedMedia", features=listed)
+
+    def cdp(self, name: str, **parameters: Any) -> Any:
+        """Send one command of the DevTools protocol."""
+        return self.command("POST", "goog/cdp/execute", {"cmd": name, "params": parameters})
+
+    def screenshot(self, path: Path) -> None:
+        """Write what is seen as PNG."""
+        path.write_bytes(base64.b64decode(self.command("GET", "screenshot")))
+
+    def console(self) -> list[dict[str, Any]]:
+        """Give what the console has logged since the last call: `level`, `source`, `message`."""
+        return list(self.command("POST", "se/log", {"type": "browser"}))
+
+
+@contextmanager
+def running_driver() -> Iterator[Driver]:
+    """Start chromedriver on a free port; end it, and what it started, by pid."""
+    process = subprocess.Popen(
+        [shutil.which("chromedriver") or "chromedriver", "--port=0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield Driver(_port_of(process))
+    finally:
+        _end(process)
+
+
+@contextmanager
+def browsing(driver: Driver) -> Iterator[Browser]:
+    """Open a browser with an empty profile; close it and remove the profile at the end."""
+    with tempfile.TemporaryDirectory(prefix="lmcache-frontend-browser-", ignore_cleanup_errors=True) as profile:
+        options = {"args": [*BROWSER_ARGUMENTS, f"--user-data-dir={profile}"]}
+        binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        if binary:
+            options["binary"] = binary  # type: ignore[assignment]
+        wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        session = driver.call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+        browser = Browser(driver, session)
+        try:
+            yield browser
+        finally:
+            driver.call("DELETE", f"/session/{session}")
+
+
+def _port_of(process: subprocess.Popen[str]) -> int:
+    """Read the port from the driver's greeting."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        line = process.stdout.readline()
+        found = re.search(r"started successfully on port (\d+)", line)
+        if found:
+            return int(found.group(1))
+        if not line:
+            break
+    raise WebDriverError("chromedriver did not start")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End the driver's own process group, first gently."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(10)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    if process.stdout is not None:
+        process.stdout.close()
+    process.wait(10)

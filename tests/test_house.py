@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules that hold for the whole source tree."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "lmcache_frontend"
+
+# From top to bottom: a room may import from its own floor and from the floors below it.
+FLOORS = (
+    ("__main__", "lmcache_plugin"),
+    ("command",),
+    ("app",),
+    ("demo",),
+    ("routes",),
+    ("access",),
+    ("cluster",),
+    ("http1",),
+    ("settings", "logs"),
+    ("errors",),
+    ("__init__",),
+)
+ENTRY_POINTS = ("__main__", "lmcache_plugin", "tools")
+
+
+def sources() -> Iterator[Path]:
+    yield from sorted(PACKAGE.rglob("*.py"))
+    yield from sorted((ROOT / "tools").rglob("*.py"))
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Yield each imported module in full, with its line; functions' own imports included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            module = node.module or ""
+            for alias in node.names:
+                full = f"{module}.{alias.name}"
+                is_module = (ROOT / Path(*full.split("."))).with_suffix(".py").exists()
+                is_package = (ROOT / Path(*full.split("."))).is_dir()
+                yield (full if is_module or is_package else module), node.lineno
+
+
+def floor_of(room: str) -> int:
+    for number, rooms in enumerate(FLOORS):
+        if room in rooms:
+            return number
+    raise AssertionError(f"{room} has no floor: add it to FLOORS where it belongs")
+
+
+def own_room(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", [path for path in sources() if PACKAGE in path.parents], ids=str)
+def test_imports_point_down(path: Path) -> None:
+    room = own_room(path)
+    for module, line in imports(path):
+        if module.split(".")[0] == "lmcache_frontend":
+            imported = room_of(module)
+            assert imported == room or floor_of(imported) > floor_of(room), f"{path.name}:{line} imports {module}"
+            assert imported == room or imported not in ENTRY_POINTS
+
+
+@pytest.mark.parametrize("path", list(sources()), ids=str)
+def test_only_the_standard_library_is_imported(path: Path) -> None:
+    known = sys.stdlib_module_names | {"lmcache_frontend"}
+    assert {module for module, _ in imports(path) if module.split(".")[0] not in known} == set()
+
+
+def test_no_circles_among_modules() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in sources():
+        if PACKAGE not in path.parents:
+            continue
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = {module for module, _ in imports(path) if module.startswith("lmcache_frontend.")} - {name}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name in done:
+            return
+        for imported in graph.get(name, ()):
+            visit(imported, (*trail, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_modules_and_functions_stay_of_a_size_to_read() -> None:
+    for path in sources():
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 400, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 50, f"{path}:{node.lineno} {node.name}"
+
+
+def test_no_markup_is_made_from_strings_in_the_page() -> None:
+    for path in (ROOT / "static").rglob("*.js"):
+        text = path.read_text(encoding="utf-8")
+        for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):
+            assert word not in text, f"{path}: {word}"
+
+
+def test_every_source_file_names_its_licence() -> None:
+    suffixes = (".py", ".js", ".css", ".html", ".sh", ".toml", ".yaml", ".svg")
+    for folder in (PACKAGE, ROOT / "tools", ROOT / "static", ROOT / "tests", ROOT / ".ci"):
+        for path in folder.rglob("*"):
+            if path.is_file() and path.suffix in suffixes:
+                head = path.read_text(encoding="utf-8")[:300]
+                assert "SPDX-License-Identifier: Apache-2.0" in head, path
+
+
+def test_the_package_list_is_complete() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    packages = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
+    for package in packages | {"lmcache_frontend.static", "lmcache_frontend.tools"}:
+        assert f'"{package}"' in text, f"{package} is not listed in pyproject.toml"

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program as its users start it: a process, its output, its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from lmcache_frontend import __version__
+from tests.helpers.talking import ask
+from tests.helpers.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMAND = [sys.executable, "-m", "lmcache_frontend"]
+NODE = '[{"name": "n", "host": "127.0.0.1", "port": 9}]'
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20, env={**os.environ, **variables}
+    )
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
+    with ExitStack() as cleanup:
+
+        def begin(*arguments: str) -> tuple[subprocess.Popen[str], str]:
+            process = subprocess.Popen(
+                [*COMMAND, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+
+            def end() -> None:
+                process.kill()
+                process.communicate()
+
+            cleanup.callback(end)
+            assert process.stdout is not None
+            return process, process.stdout.readline()
+
+        yield begin
+
+
+def port_of(line: str) -> int:
+    match = re.search(r":(\d+)/", line)
+    assert match, line
+    return int(match[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_is_and_ends_gently(start: Callable[..., tuple[subprocess.Popen[str], str]], number: int) -> None:
+    process, line = start("--port", "0", "--host", "127.0.0.1", "--nodes", NODE)
+    port = port_of(line)
+    assert line == f"LMCache dashboard at http://127.0.0.1:{port}/ with 1 node\n"
+    assert ask(port, "GET", "/health").status == 200
+    process.send_signal(number)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_the_demo_answers(start: Callable[..., tuple[subprocess.Popen[str], str]]) -> None:
+    process, line = start("--port", "0", "--demo")
+    assert line.endswith(" with 8 nodes\n")
+    nodes = json.loads(ask(port_of(line), "GET", "/api/nodes").body)["nodes"][0]["children"]
+    assert len(nodes) == 8
+    for node in nodes:
+        assert ask(port_of(line), "GET", f"/proxy2/{node['name']}/version").body.startswith(b'"0.5.6')
+    sockets = [node["port"] for node in nodes if isinstance(node["port"], str)]
+    assert all(Path(path).exists() for path in sockets)
+    process.terminate()
+    process.communicate(timeout=10)
+    assert not any(Path(path).exists() for path in sockets)
+
+
+def test_a_changed_file_is_loaded_while_it_runs(
+    start: Callable[..., tuple[subprocess.Popen[str], str]], tmp_path: Path
+) -> None:
+    path = tmp_path / "nodes.json"
+    path.write_text(NODE)
+    process, line = start("--port", "0", "--host", "127.0.0.1", "--config", str(path))
+
+    def names() -> list[str]:
+        tree = json.loads(ask(port_of(line), "GET", "/api/nodes").body)["nodes"]
+        return [node["name"] for proxy in tree for node in proxy["children"]]
+
+    assert names() == ["n"]
+    path.write_text('[{"name": "broken"')
+    path.with_suffix(".new").write_text(NODE.replace('"n"', '"m"'))
+    assert process.stderr is not None
+    assert "not JSON" in process.stderr.readline()
+    assert names() == ["n"]
+    path.with_suffix(".new").rename(path)
+    wait_until(lambda: names() == ["m"])
+
+
+def test_version_and_help() -> None:
+    assert run("--version").stdout == f"lmcache-frontend {__version__}\n"
+    text = run("--help").stdout
+    for flag in ("--port", "--nodes", "--config", "--demo", "--allow-target", "--settings", "--node-timeout"):
+        assert flag in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["--port", "x"], 2, "--port is 'x', expected a whole number from 0 to 65535"),
+        (["--bogus"], 2, "unrecognized arguments: --bogus"),
+        (["--port"], 2, "expected one argument"),
+        (["--log-level", "loud"], 2, "expected one of critical"),
+        (["--node-timeout", "-1"], 2, "expected seconds"),
+        (["--nodes", "{"], 2, "--nodes: not JSON"),
+        (["--nodes", '{"a": 1}'], 2, "--nodes: expected a list"),
+        (["--settings", "/nonexistent.json"], 2, "cannot read the settings file"),
+        (["--config", "/nonexistent.json"], 1, "cannot read /nonexistent.json: No such file or directory"),
+        (["--host", "192.0.2.1"], 1, "cannot listen on 192.0.2.1 port 8000"),
+        (["--host", "no.such.host.invalid"], 1, "cannot listen on no.such.host.invalid"),
+    ],
+)
+def test_a_bad_start_is_one_line_and_a_status(arguments: list[str], status: int, says: str) -> None:
+    result = run(*arguments)
+    assert (result.returncode, result.stdout) == (status, "")
+    assert says in result.stderr
+    assert result.stderr.startswith("lmcache-frontend: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("--host", "127.0.0.1", "--port", str(port))
+    assert (result.returncode, result.stderr) == (
+        1,
+        f"lmcache-frontend: cannot listen on 127.0.0.1 port {port}: Address already in use\n",
+    )
+
+
+def test_bad_entries_are_named_and_good_ones_load(start: Callable[..., tuple[subprocess.Popen[str], str]]) -> None:
+    nodes = '[{"name": "bad", "host": "h", "port": 0}, 7, {"name": "good", "host": "h", "port": 1}]'
+    process, line = start("--port", "0", "--host", "127.0.0.1", "--nodes", nodes)
+    assert line.endswith(" with 1 node\n")
+    process.terminate()
+    _, err = process.communicate(timeout=10)
+    assert "--nodes: entry 1 ('bad'): port is 0, expected a number from 1 to 65535" in err
+    assert "--nodes: entry 2: expected an object with name, host and port, got a number" in err

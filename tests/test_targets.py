@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from lmcache_frontend.access import targets
+from lmcache_frontend.errors import Forbidden
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254",
+        "169.254.0.1",
+        "fe80::1",
+        "fe80::1%eth0",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "fd00:ec2::254",
+        "100.100.100.200",
+        "168.63.129.16",
+    ],
+)
+def test_guarded_addresses_are_refused_and_the_flag_named(address: str) -> None:
+    with pytest.raises(Forbidden, match="--allow-target"):
+        targets.check_address(address, 80, ())
+
+
+def test_a_pattern_can_allow_a_guarded_address() -> None:
+    targets.check_address("169.254.169.254", 80, ("169.254.169.254:*",))
+    targets.check_address("fe80::1", 80, ("[fe80::1]:80",))
+    with pytest.raises(Forbidden):
+        targets.check_address("169.254.169.254", 81, ("169.254.169.254:80",))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "8.8.8.8"])
+def test_other_addresses_pass(address: str) -> None:
+    targets.check_address(address, 80, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "allowed"),
+    [
+        ("10.0.0.7:6999", "10.0.0.*:69??", True),
+        ("10.0.0.7:7999", "10.0.0.*:69??", False),
+        ("Node.LAN:80", "node.lan:80", True),
+        ("[::1]:80", "[::1]:80", True),
+        ("/run/lmcache/s_1", "/run/lmcache/*", True),
+        ("/run/other", "/run/lmcache/*", False),
+    ],
+)
+def test_patterns(name: str, pattern: str, allowed: bool) -> None:
+    assert targets.is_allowed(name, (pattern,)) is allowed
+
+
+@pytest.mark.parametrize(
+    ("path", "directory", "inside"),
+    [
+        ("/tmp/d/s", "/tmp/d", True),
+        ("/tmp/d", "/tmp/d", True),
+        ("/tmp/dd/s", "/tmp/d", False),
+        ("/tmp/s", "/tmp/d", False),
+    ],
+)
+def test_the_socket_directory(path: str, directory: str, inside: bool) -> None:
+    assert targets.socket_is_open_to_operators(path, directory) is inside
