@@ -88,12 +88,16 @@ class App:
 
     def start(self) -> None:
         """Serve, in threads of their own."""
-        threading.Thread(target=self.server.serve_forever, args=(0.2,), name="accept", daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, name="accept", daemon=True).start()
         threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
+        threading.Thread(target=self._keep_asking, name="asking proxies", daemon=True).start()
 
     def stop(self) -> bool:
         """Drain and free everything; say whether all requests ended in time."""
         self._ended.set()
+        with contextlib.suppress(OSError):
+            # Wakes the thread that waits for connections, which would look up only twice a second.
+            self.server.socket.shutdown(socket.SHUT_RDWR)
         drained = self.server.drain(self.settings.drain_timeout_s)
         self._cleanup.close()
         return drained
@@ -137,8 +141,7 @@ class App:
         self._serve(exchange)
 
     def _keep_house(self) -> None:
-        """Sweep the pool, look at the node file, and ask proxies whose nodes are not known; until the end."""
-        rounds = 0
+        """Sweep the pool and look at the node file; until the end."""
         gathering = Gathering()
         while not self._ended.is_set():
             try:
@@ -146,12 +149,18 @@ class App:
                 self._pool.sweep()
                 if self._node_file is not None:
                     self._node_file.reload_if_changed()
-                if rounds % (EMPTY_PROXIES_INTERVAL_S // HOUSEKEEPING_INTERVAL_S) == 0:
-                    refresh_empty_proxies(self.registry, self._fetch_json)
             except Exception:
                 logger.exception("housekeeping failed")
-            rounds += 1
             self._ended.wait(HOUSEKEEPING_INTERVAL_S)
+
+    def _keep_asking(self) -> None:
+        """Ask proxies whose nodes are not known, in a thread of its own since they may be slow; until the end."""
+        while not self._ended.is_set():
+            try:
+                refresh_empty_proxies(self.registry, self._fetch_json)
+            except Exception:
+                logger.exception("asking proxies for their nodes failed")
+            self._ended.wait(EMPTY_PROXIES_INTERVAL_S)
 
     def _fetch_json(self, node: Node, target: str) -> Any:
         timeout_s = self.settings.connect_timeout_s

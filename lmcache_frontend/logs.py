@@ -10,7 +10,7 @@ import sys
 import time
 
 TRACE = 5
-_find_control = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]").sub
+_find_control = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]").sub
 _LEVELS = {"warn": "WARNING", "trace": "TRACE"}
 
 

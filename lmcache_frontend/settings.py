@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -65,8 +65,8 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     Raises: UsageError, naming the flag, variable or key, what was got and what was expected.
     """
     flags = vars(_parser().parse_args(arguments))
-    path = flags.pop("settings", None) or environment.get(f"{VARIABLE_PREFIX}SETTINGS")
-    values = _read_file(path) if path else {}
+    path = flags.pop("settings", environment.get(f"{VARIABLE_PREFIX}SETTINGS"))
+    values = {} if path is None else _read_file(path)
     for option in OPTIONS:
         variable = VARIABLE_PREFIX + option.field.removesuffix("_s").upper()
         if variable in environment:
@@ -78,18 +78,19 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
 
 def _integer(low: int, high: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
-        if isinstance(value, (bool, float)) or not low <= (number := int(value)) <= high:
+        text = str(value)
+        if isinstance(value, bool) or not re.fullmatch("[0-9]{1,9}", text) or not low <= int(text) <= high:
             raise ValueError(f"expected a whole number from {low} to {high}")
-        return number
+        return int(text)
 
     return read
 
 
 def _seconds(value: Any) -> float:
-    number = math.nan if isinstance(value, bool) else float(value)
-    if not 0.0 < number <= 86400.0:
+    text = str(value)
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,9})?", text) or not 0.0 < float(text) <= 86400.0:
         raise ValueError("expected seconds, more than 0 and at most 86400")
-    return number
+    return float(text)
 
 
 def _choice(*choices: str) -> Callable[[Any], str]:
@@ -181,9 +182,8 @@ def _parser() -> argparse.ArgumentParser:
 def _read(option: Option, value: Any, origin: str) -> Any:
     try:
         return option.read(value)
-    except (ValueError, TypeError) as exc:
-        expected = str(exc) if str(exc).startswith("expected") else f"expected {option.shown_as.lower()}"
-        raise UsageError(f"{origin} is {ascii(value)[:80]}, {expected}") from exc
+    except ValueError as exc:
+        raise UsageError(f"{origin} is {ascii(value)[:80]}, {exc}") from exc
 
 
 def _read_file(path: str) -> dict[str, Any]:
@@ -193,6 +193,8 @@ def _read_file(path: str) -> dict[str, Any]:
         raise UsageError(f"cannot read the settings file {path}: {exc.strerror}") from exc
     except ValueError as exc:
         raise UsageError(f"the settings file {path} is not JSON: {exc}") from exc
+    except RecursionError as exc:
+        raise UsageError(f"the settings file {path} is not JSON: nested too deeply") from exc
     if not isinstance(document, dict):
         raise UsageError(f"the settings file {path} does not hold a JSON object")
     options = {option.name: option for option in OPTIONS}

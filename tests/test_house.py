@@ -121,15 +121,6 @@ def test_no_markup_is_made_from_strings_in_the_page() -> None:
             assert word not in text, f"{path}: {word}"
 
 
-def test_every_source_file_names_its_licence() -> None:
-    suffixes = (".py", ".js", ".css", ".html", ".sh", ".toml", ".yaml", ".svg")
-    for folder in (PACKAGE, ROOT / "tools", ROOT / "static", ROOT / "tests", ROOT / ".ci"):
-        for path in folder.rglob("*"):
-            if path.is_file() and path.suffix in suffixes:
-                head = path.read_text(encoding="utf-8")[:300]
-                assert "SPDX-License-Identifier: Apache-2.0" in head, path
-
-
 def test_the_package_list_is_complete() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     packages = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}

@@ -21,6 +21,7 @@ from lmcache_frontend.errors import BadGateway, BadRequest, FrontendError, NotFo
 logger = logging.getLogger(__name__)
 
 FILE_LIMIT_BYTES = 16 * 1024 * 1024
+FAULTS_SHOWN = 50
 
 FetchJson = Callable[[Node, str], Any]
 
@@ -34,6 +35,8 @@ def parse_listing(text: str, source: Source) -> Listing:
         document = json.loads(text)
     except json.JSONDecodeError as exc:
         raise BadRequest(f"not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}") from exc
+    except ValueError as exc:
+        raise BadRequest("not JSON that can be read: it holds a number of thousands of digits") from exc
     except RecursionError as exc:
         raise BadRequest("not a list of nodes: nested too deeply") from exc
     return read_listing(document, source)
@@ -41,8 +44,7 @@ def parse_listing(text: str, source: Source) -> Listing:
 
 def load_listing(registry: Registry, listing: Listing, source: Source, origin: str) -> None:
     """Put a listing into the registry and log what was refused of it."""
-    for line in listing.faults + registry.replace_source(source, listing.proxies):
-        logger.warning("%s: %s", origin, line)
+    _warn(origin, listing.faults + registry.replace_source(source, listing.proxies))
 
 
 class NodeFile:
@@ -113,7 +115,8 @@ class NodeFile:
 def refresh_proxy(registry: Registry, proxy_name: str, fetch_json: FetchJson) -> list[Node]:
     """Ask a proxy for its nodes, put them into the registry, and give them.
 
-    Raises: NotFound, BadRequest for our own proxy, and what ``fetch_json`` raises.
+    Our own nodes are given as they are. Raises: NotFound, BadGateway where the answer is no tree of nodes, and what
+    ``fetch_json`` raises.
     """
     proxy = registry.snapshot.proxies.get(proxy_name)
     if proxy is None:
@@ -125,8 +128,7 @@ def refresh_proxy(registry: Registry, proxy_name: str, fetch_json: FetchJson) ->
         nodes = children_of_tree(fetch_json(proxy.address, "/api/nodes"), proxy_name, faults)
     except BadRequest as exc:
         raise BadGateway(f"{proxy_name} answered no list of nodes: {exc}") from exc
-    for line in faults:
-        logger.warning("nodes of %s: %s", proxy_name, line)
+    _warn(f"nodes of {proxy_name}", faults)
     registry.set_children(proxy_name, nodes)
     return list(nodes.values())
 
@@ -139,3 +141,11 @@ def refresh_empty_proxies(registry: Registry, fetch_json: FetchJson) -> None:
                 refresh_proxy(registry, proxy.name, fetch_json)
             except FrontendError as exc:
                 logger.info("nodes of proxy %s are not known yet: %s", proxy.name, exc)
+
+
+def _warn(origin: str, faults: list[str]) -> None:
+    """Log what was refused; of very much only the beginning, since a peer could fill our log."""
+    for line in faults[:FAULTS_SHOWN]:
+        logger.warning("%s: %s", origin, line)
+    if len(faults) > FAULTS_SHOWN:
+        logger.warning("%s: %d more entries were refused", origin, len(faults) - FAULTS_SHOWN)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from lmcache_frontend.errors import BadGateway, FrontendError, GatewayTimeout, PeerClosed
 from lmcache_frontend.http1 import heads
-from lmcache_frontend.http1.client import Endpoint, NodeConnection, Pool
+from lmcache_frontend.http1.client import Endpoint, Pool
 from lmcache_frontend.http1.framing import response_body_length
-from lmcache_frontend.http1.streams import Body
+from lmcache_frontend.http1.streams import RECEIVE_BYTES, Body, Stream
 
 
 class Answer(NamedTuple):
@@ -30,7 +30,7 @@ def fetch(pool: Pool, endpoint: Endpoint, host: str, target: str, *, timeout_s: 
     try:
         fields = [("Host", host), ("Accept", "*/*"), ("Connection", "close")]
         connection.stream.send(heads.render_request("GET", target, fields))
-        return _read_answer(connection, deadline_s, limit_bytes)
+        return _read_answer(_TimedStream(connection.stream, deadline_s), limit_bytes)
     except TimeoutError as exc:
         raise GatewayTimeout(f"{endpoint} did not answer within {timeout_s:g} s") from exc
     except PeerClosed as exc:
@@ -43,16 +43,27 @@ def fetch(pool: Pool, endpoint: Endpoint, host: str, target: str, *, timeout_s: 
         connection.close()
 
 
-def _read_answer(connection: NodeConnection, deadline_s: float, limit_bytes: int) -> Answer:
-    stream = connection.stream
-    while (raw := stream.take_head()) is None:
-        stream.set_receive_timeout(_left(deadline_s))
-        kept, stream.pending = stream.pending, b""
-        data = stream.receive()
-        if not data:
-            raise PeerClosed("connection ended before the answer")
-        stream.pending = kept + data
-    head = heads.parse_response(raw)
+class _TimedStream(Stream):
+    """A stream that is read until a deadline, however little comes at a time."""
+
+    __slots__ = ("_deadline_s",)
+
+    def __init__(self, stream: Stream, deadline_s: float) -> None:
+        super().__init__(stream.sock, send_timeout_s=1.0)
+        self._deadline_s = deadline_s
+
+    def receive(self, size: int = RECEIVE_BYTES) -> bytes:
+        remaining_s = self._deadline_s - time.monotonic()
+        if remaining_s <= 0:
+            raise TimeoutError
+        self.set_receive_timeout(remaining_s)
+        return super().receive(size)
+
+
+def _read_answer(stream: Stream, limit_bytes: int) -> Answer:
+    head = _read_head(stream)
+    while head.status < 200 and head.status != 101:
+        head = _read_head(stream)
     length = response_body_length("GET", head)
     if length > limit_bytes:
         raise BadGateway(f"answer of {length} bytes, at most {limit_bytes} are taken")
@@ -61,13 +72,14 @@ def _read_answer(connection: NodeConnection, deadline_s: float, limit_bytes: int
         collected += piece
         if len(collected) > limit_bytes:
             raise BadGateway(f"answer of over {limit_bytes} bytes")
-        if len(collected) != length:
-            stream.set_receive_timeout(_left(deadline_s))
     return Answer(head, bytes(collected))
 
 
-def _left(deadline_s: float) -> float:
-    remaining_s = deadline_s - time.monotonic()
-    if remaining_s <= 0:
-        raise TimeoutError
-    return remaining_s
+def _read_head(stream: Stream) -> heads.ResponseHead:
+    while (raw := stream.take_head()) is None:
+        kept, stream.pending = stream.pending, b""
+        data = stream.receive()
+        if not data:
+            raise PeerClosed("connection ended before the answer")
+        stream.pending = kept + data
+    return heads.parse_response(raw)
