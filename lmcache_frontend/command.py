@@ -49,4 +49,3 @@ def _end_on_signals(told_to_end: threading.Event) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-

@@ -10,7 +10,9 @@ import sys
 import time
 
 TRACE = 5
-_find_control = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]").sub
+_find_control = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+).sub
 _LEVELS = {"warn": "WARNING", "trace": "TRACE"}
 
 

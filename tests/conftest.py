@@ -21,7 +21,13 @@ def start_app() -> Iterator[Callable[..., App]]:
     with ExitStack() as cleanup:
 
         def start(nodes: Any = (), **settings: Any) -> App:
-            values = {"host": "127.0.0.1", "port": 0, "drain_timeout_s": 2.0, "nodes": json.dumps(list(nodes)), **settings}
+            values = {
+                "host": "127.0.0.1",
+                "port": 0,
+                "drain_timeout_s": 2.0,
+                "nodes": json.dumps(list(nodes)),
+                **settings,
+            }
             app = App(Settings(**values))
             app.start()
             cleanup.callback(app.stop)

@@ -114,7 +114,12 @@ def test_a_change_for_another_site_is_refused(fields: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     ("host", "origin"),
-    [("front", "http://front"), ("front", "https://front"), ("front:80", "http://front"), ("front:443", "https://front")],
+    [
+        ("front", "http://front"),
+        ("front", "https://front"),
+        ("front:80", "http://front"),
+        ("front:443", "https://front"),
+    ],
 )
 def test_default_ports_may_be_left_out(host: str, origin: str) -> None:
     clients.check_same_origin(client(host=host, fields={"origin": origin}), "POST")

@@ -106,7 +106,7 @@ def test_http_1_0_responses_have_no_codings() -> None:
         response_body_length("GET", response("Transfer-Encoding: chunked\r\n", minor=0))
 
 
-BODY = b"4;name=\"v\"\r\nWiki\r\n5\r\npedia\r\n0\r\nTrailer: x\r\n\r\nNEXT"
+BODY = b'4;name="v"\r\nWiki\r\n5\r\npedia\r\n0\r\nTrailer: x\r\n\r\nNEXT'
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])

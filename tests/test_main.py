@@ -58,7 +58,9 @@ def port_of(line: str) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_where_it_is_and_ends_gently(start: Callable[..., tuple[subprocess.Popen[str], str]], number: int) -> None:
+def test_it_says_where_it_is_and_ends_gently(
+    start: Callable[..., tuple[subprocess.Popen[str], str]], number: int
+) -> None:
     process, line = start("--port", "0", "--host", "127.0.0.1", "--nodes", NODE)
     port = port_of(line)
     assert line == f"LMCache dashboard at http://127.0.0.1:{port}/ with 1 node\n"

@@ -62,7 +62,9 @@ def test_names_lead_to_a_node(
     assert TREE.locate(name) == place
 
 
-@pytest.mark.parametrize("name", ["", "none", "P", "Own", LOCAL_PROXY, "local_proxy/only", "p/", "p/own", "/own", "p/q/r"])
+@pytest.mark.parametrize(
+    "name", ["", "none", "P", "Own", LOCAL_PROXY, "local_proxy/only", "p/", "p/own", "/own", "p/q/r"]
+)
 def test_an_unknown_name_is_not_found(name: str) -> None:
     with pytest.raises(NotFound, match="^no node or proxy is called "):
         TREE.find(name)

@@ -342,7 +342,8 @@ def test_the_page_and_its_files(start_app: StartApp) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/static/../pyproject.toml", "/static/%2e%2e/pyproject.toml", "/static//etc/passwd", "/static/js", "/static/"]
+    "path",
+    ["/static/../pyproject.toml", "/static/%2e%2e/pyproject.toml", "/static//etc/passwd", "/static/js", "/static/"],
 )
 def test_nothing_but_the_files_of_the_page_is_served(start_app: StartApp, path: str) -> None:
     raw = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()

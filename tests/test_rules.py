@@ -18,7 +18,9 @@ def test_every_route_has_a_row_and_every_row_a_route() -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("path", sorted({route.path for route in ROUTES}))
 def test_what_no_row_names_needs_an_operator(method: str, path: str) -> None:
-    row = {(row.method, row.path): row.need for row in rules.OWN_ROWS}.get(("GET" if method == "HEAD" else method, path))
+    row = {(row.method, row.path): row.need for row in rules.OWN_ROWS}.get(
+        ("GET" if method == "HEAD" else method, path)
+    )
     assert rules.own_need(method, path) == (row or rules.CHANGES)
     if method not in ("GET", "HEAD"):
         assert rules.own_need(method, path) == rules.CHANGES

@@ -233,7 +233,9 @@ def test_the_last_of_a_repeated_flag_counts() -> None:
     assert read("--port", "1", "--port", "2").port == 2
 
 
-@pytest.mark.parametrize(("flag", "says"), [("--version", f"lmcache-frontend {__version__}\n"), ("--help", "--demo [N]")])
+@pytest.mark.parametrize(
+    ("flag", "says"), [("--version", f"lmcache-frontend {__version__}\n"), ("--help", "--demo [N]")]
+)
 def test_asking_for_help_ends_well(capsys: pytest.CaptureFixture[str], flag: str, says: str) -> None:
     with pytest.raises(SystemExit) as caught:
         read_settings([flag], {})
