@@ -232,3 +232,27 @@ def test_a_drain_lets_running_requests_end_and_closes_idle_connections(start_ser
 
 def test_dates_are_of_the_fixed_form() -> None:
     assert http_date(784111777) == "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+@pytest.mark.parametrize(
+    ("version", "ending"), [("1.1", b"\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"), ("1.0", b"\r\n\r\nonetwo")]
+)
+def test_pieces_go_out_as_they_come(start_server: Start, version: str, ending: bytes) -> None:
+    def pieces(exchange: Exchange) -> None:
+        exchange.respond_pieces(200, iter([b"one", b"", b"two"]), "text/plain")
+
+    raw = f"GET / HTTP/{version}\r\nHost: n\r\nConnection: close\r\n\r\n".encode()
+    assert say(start_server(pieces).server_port, raw).endswith(ending)
+
+
+def test_a_source_that_breaks_breaks_the_transfer(start_server: Start) -> None:
+    def broken(exchange: Exchange) -> None:
+        def pieces() -> Iterator[bytes]:
+            yield b"one"
+            raise Conflict("gone")
+
+        exchange.respond_pieces(200, pieces(), "text/plain")
+
+    received = say(start_server(broken).server_port, HEAD)
+    assert b"one" in received
+    assert not received.endswith(b"0\r\n\r\n")

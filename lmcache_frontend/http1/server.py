@@ -111,6 +111,28 @@ class Exchange:
         head = heads.render_response(status, answer)
         self.stream.send(head + body if has_body and self.request.method != "HEAD" else head)
 
+    def respond_pieces(
+        self, status: int, pieces: Iterable[bytes], content_type: str, fields: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Send a response piece by piece as the pieces come, without knowing their length before."""
+        chunked = self.request.minor_version > 0
+        if not chunked or not self.body.finished:
+            self.close_after = True
+        answer = [("Date", http_date(time.time())), ("Content-Type", content_type), *fields]
+        if chunked:
+            answer.append(("Transfer-Encoding", "chunked"))
+        answer += self.persistence_fields()
+        self.started = True
+        self.status = status
+        self.stream.send(heads.render_response(status, answer))
+        if self.request.method == "HEAD":
+            return
+        for piece in pieces:
+            if piece:
+                self.stream.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        if chunked:
+            self.stream.send(b"0\r\n\r\n")
+
     def persistence_fields(self) -> tuple[tuple[str, str], ...]:
         """Give the ``Connection`` field that tells the client what becomes of the connection."""
         if self.close_after:

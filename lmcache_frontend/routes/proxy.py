@@ -57,9 +57,14 @@ def by_address(exchange: Exchange, services: Services) -> None:
     node = cluster.targets.get((wanted.host.lower() if wanted.port else wanted.host, wanted.port))
     endpoint = wanted if node is None else node.endpoint
     if node is None:
+        if not services.settings.allow_target and all(
+            known.endpoint.port != wanted.port for known in cluster.targets.values()
+        ):
+            # No name can turn out to be a node's: nobody but an operator gets it resolved.
+            _check_stranger(exchange, services, wanted)
         endpoint, node = _pin_down(cluster, wanted)
     if node is not None:
-        is_frontend = cluster.find(node.name).is_frontend
+        is_frontend = any(proxy.address is node for proxy in cluster.proxies.values())
         need = rules.node_need(exchange.request.method, target, is_frontend=is_frontend)
         _forward(exchange, services, Destination(endpoint, node.authority, target), need)
         return
@@ -167,7 +172,11 @@ def _need_of_stranger(
     directory = os.path.realpath(settings.socket_dir)
     if not endpoint.port and not targets.socket_is_open_to_operators(endpoint.host, directory):
         raise Forbidden(f"{endpoint} is no node and lies outside {directory}; --allow-target {endpoint} allows it")
+    _check_stranger(exchange, services, wanted)
+    return rules.CHANGES
+
+
+def _check_stranger(exchange: Exchange, services: Services, wanted: Endpoint) -> None:
     reason = clients.why_not_local(services.describe_client(exchange))
     if reason:
         raise Forbidden(f"{wanted} is no node of this frontend; --allow-target {wanted} allows it to all ({reason})")
-    return rules.CHANGES
