@@ -48,12 +48,11 @@ def test_requests_can_be_pipelined_and_cut_anywhere(start_server: Start) -> None
         with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
             sock.sendall(raw[:cut])
             sock.sendall(raw[cut:])
-            replies = [read_response(sock) for _ in range(2)] if cut == 0 else []
-            received = b"".join(reply.body for reply in replies)
+            received = b""
             while piece := sock.recv(65536):
                 received += piece
-        assert b"/1" in received
-        assert b"/2" in received
+        assert received.count(b"HTTP/1.1 200 OK") == 2
+        assert received.index(b"\r\n\r\n/1") < received.index(b"\r\n\r\n/2")
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,11 @@ def ask(
 def read_response(sock: socket.socket, method: str = "GET") -> Reply:
     """Read one response from a connection that goes on."""
     response = HTTPResponse(sock, method=method)
-    response.begin()
-    return Reply(response.status, response.headers, response.read())
+    try:
+        response.begin()
+        return Reply(response.status, response.headers, response.read())
+    finally:
+        response.close()
 
 
 def parse_response(data: bytes, method: str = "GET") -> Reply:
