@@ -20,10 +20,11 @@ from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.cluster.sources import NodeFile, load_listing, parse_listing, refresh_empty_proxies
 from lmcache_frontend.errors import BadGateway, BadRequest, StartError, UsageError
 from lmcache_frontend.http1.client import Pool
+from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.http1.fetch import fetch
 from lmcache_frontend.http1.peers import can_look_up, owner_of_peer
 from lmcache_frontend.http1.processors import Gathering
-from lmcache_frontend.http1.server import Exchange, Limits, Server
+from lmcache_frontend.http1.server import Limits, Server
 from lmcache_frontend.routes.pages import load_assets, static_directory
 from lmcache_frontend.routes.router import make_handler
 from lmcache_frontend.routes.services import Services

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 import pytest
 
 from lmcache_frontend.errors import Conflict
-from lmcache_frontend.http1.server import Exchange, Handler, Limits, Server, http_date
+from lmcache_frontend.http1.exchange import Exchange, http_date
+from lmcache_frontend.http1.server import Handler, Limits, Server
 from tests.helpers.talking import ask, parse_response, read_response, say
 from tests.helpers.waiting import wait_until
 

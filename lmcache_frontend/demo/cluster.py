@@ -25,7 +25,9 @@ from lmcache_frontend.demo.multiprocess import MultiprocessNode
 from lmcache_frontend.demo.node import Node
 from lmcache_frontend.demo.simulation import Load
 from lmcache_frontend.errors import StartError
-from lmcache_frontend.http1.server import Connections, Exchange, Handler, Limits, serve_connection
+from lmcache_frontend.http1.connections import Connections
+from lmcache_frontend.http1.exchange import Exchange
+from lmcache_frontend.http1.server import Handler, Limits, serve_connection
 
 logger = logging.getLogger(__name__)
 

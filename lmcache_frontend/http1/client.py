@@ -15,10 +15,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from http.client import HTTPConnection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lmcache_frontend.errors import BadGateway, FrontendError, GatewayTimeout
-from lmcache_frontend.http1.streams import Stream
+from lmcache_frontend.http1.streams import Stream, timeval
 
 KEPT_IDLE_S = 4.0
 KEPT_PER_ENDPOINT = 64
@@ -49,11 +49,19 @@ class UnixConnection(HTTPConnection):
         self.path = path
 
     def connect(self) -> None:
-        """Connect to the socket."""
+        """Connect to the socket.
+
+        Where the node's queue is full this waits for room, as TCP does; with Python's own time-out it would fail.
+        """
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.settimeout(self.timeout)
+            if self.timeout is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(self.timeout))
             sock.connect(self.path)
+            sock.settimeout(self.timeout)
+        except BlockingIOError as exc:
+            sock.close()
+            raise TimeoutError from exc
         except BaseException:
             sock.close()
             raise
@@ -112,7 +120,12 @@ def resolve(host: str, port: int) -> list[str]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
         raise BadGateway(f"the host name {host[:80]!r} cannot be resolved") from exc
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return list(dict.fromkeys(_shown_address(entry[4]) for entry in found))
+
+
+def _shown_address(address: tuple[Any, ...]) -> str:
+    """Give the address with the number of its interface, without which a link-local one cannot be connected to."""
+    return f"{address[0]}%{address[3]}" if len(address) > 3 and address[3] else str(address[0])
 
 
 def _connected(connection: HTTPConnection, endpoint: Endpoint, send_timeout_s: float) -> NodeConnection:

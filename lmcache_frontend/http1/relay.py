@@ -26,8 +26,8 @@ from lmcache_frontend.errors import (
 )
 from lmcache_frontend.http1 import forwarding, heads
 from lmcache_frontend.http1.client import KEPT_IDLE_S, LIVENESS_CHECK_S, Endpoint, NodeConnection, Pool
+from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.http1.framing import CHUNKED, UNTIL_CLOSE, response_body_length
-from lmcache_frontend.http1.server import Exchange
 from lmcache_frontend.http1.streams import RECEIVE_BYTES, Body
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})

@@ -4,42 +4,32 @@
 What a request means is the handler's business: a callable that takes an `Exchange` and either responds through it or
 writes to its stream itself. A `FrontendError` raised before anything was sent becomes ``{"detail": "..."}``.
 
-Source: RFC 9112 section 9 (connections), RFC 9110 section 10.1.1 (``Expect``).
+Source: RFC 9112 section 9.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import socket
-import threading
 import time
 from _thread import start_new_thread
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from http.server import ThreadingHTTPServer
 from socketserver import BaseRequestHandler
 from typing import Any, NamedTuple
 
-from lmcache_frontend.errors import (
-    BadRequest,
-    ContentTooLarge,
-    ExpectationFailed,
-    FrontendError,
-    PeerClosed,
-    RequestTimeout,
-    ServiceUnavailable,
-)
+from lmcache_frontend.errors import FrontendError, PeerClosed, ServiceUnavailable
 from lmcache_frontend.http1 import heads
+from lmcache_frontend.http1.connections import Connections
+from lmcache_frontend.http1.exchange import Exchange, error_body, http_date
 from lmcache_frontend.http1.framing import request_body_length
-from lmcache_frontend.http1.streams import Body, Stream, read_request_head
+from lmcache_frontend.http1.streams import Stream, read_request_head
 
 logger = logging.getLogger(__name__)
 
-BODY_LIMIT_BYTES = 1024 * 1024
 TURNED_AWAY_AT_ONCE = 64
 
-Handler = Callable[["Exchange"], None]
+Handler = Callable[[Exchange], None]
 
 
 class Limits(NamedTuple):
@@ -52,95 +42,6 @@ class Limits(NamedTuple):
     idle_timeout_s: float = 75.0
     body_timeout_s: float = 30.0
     max_connections: int = 1024
-
-
-class Exchange:
-    """One request and the answer to it."""
-
-    __slots__ = ("body", "close_after", "peer", "request", "started", "status", "stream")
-
-    def __init__(self, request: heads.RequestHead, stream: Stream, peer: Any, length: int) -> None:
-        """Take a parsed head, the client's stream and address, and the length of the body that follows."""
-        self.request = request
-        self.stream = stream
-        self.peer = peer
-        self.started = False
-        self.status = 0
-        self.close_after = not heads.is_persistent(request)
-        expects = request.combined.get("expect")
-        if expects is not None and expects.lower() != "100-continue":
-            raise ExpectationFailed(f"Expect is {expects[:40]!r}, expected '100-continue'")
-        waits = expects is not None and request.minor_version > 0
-        self.body = Body(stream, length, BadRequest, before_first=self._go_on if waits else None)
-
-    def read_body(self, limit_bytes: int = BODY_LIMIT_BYTES) -> bytes:
-        """Read the whole body.
-
-        Raises: ContentTooLarge, BadRequest, RequestTimeout, PeerClosed.
-        """
-        if self.body.length > limit_bytes:
-            raise ContentTooLarge(f"body of {self.body.length} bytes, at most {limit_bytes} are taken")
-        parts = bytearray()
-        try:
-            for piece in self.body.pieces(large=False):
-                parts += piece
-                if len(parts) > limit_bytes:
-                    raise ContentTooLarge(f"body of over {limit_bytes} bytes")
-        except TimeoutError as exc:
-            raise RequestTimeout("the request body stopped coming") from exc
-        return bytes(parts)
-
-    def respond(
-        self,
-        status: int,
-        body: bytes = b"",
-        content_type: str = "application/json",
-        fields: Iterable[tuple[str, str]] = (),
-    ) -> None:
-        """Send a whole response; for HEAD, 204 and 304 without its body."""
-        has_body = status >= 200 and status not in (204, 304)
-        if not self.body.finished:
-            self.close_after = True
-        answer = [("Date", http_date(time.time()))]
-        if has_body:
-            answer += [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-        answer += fields
-        answer += self.persistence_fields()
-        self.started = True
-        self.status = status
-        head = heads.render_response(status, answer)
-        self.stream.send(head + body if has_body and self.request.method != "HEAD" else head)
-
-    def respond_pieces(
-        self, status: int, pieces: Iterable[bytes], content_type: str, fields: Iterable[tuple[str, str]] = ()
-    ) -> None:
-        """Send a response piece by piece as the pieces come, without knowing their length before."""
-        chunked = self.request.minor_version > 0
-        if not chunked or not self.body.finished:
-            self.close_after = True
-        answer = [("Date", http_date(time.time())), ("Content-Type", content_type), *fields]
-        if chunked:
-            answer.append(("Transfer-Encoding", "chunked"))
-        answer += self.persistence_fields()
-        self.started = True
-        self.status = status
-        self.stream.send(heads.render_response(status, answer))
-        if self.request.method == "HEAD":
-            return
-        for piece in pieces:
-            if piece:
-                self.stream.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-        if chunked:
-            self.stream.send(b"0\r\n\r\n")
-
-    def persistence_fields(self) -> tuple[tuple[str, str], ...]:
-        """Give the ``Connection`` field that tells the client what becomes of the connection."""
-        if self.close_after:
-            return (("Connection", "close"),)
-        return () if self.request.minor_version else (("Connection", "keep-alive"),)
-
-    def _go_on(self) -> None:
-        self.stream.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 class Server(ThreadingHTTPServer):
@@ -219,56 +120,6 @@ class Server(ThreadingHTTPServer):
             self.connections.closed(sock)
 
 
-class Connections:
-    """Which connections are open, and which of them wait for a request: what a drain needs to know."""
-
-    def __init__(self) -> None:
-        """Start with none."""
-        self._changed = threading.Condition()
-        self._open: set[socket.socket] = set()
-        self._idle: set[socket.socket] = set()
-        self.draining = False
-
-    @property
-    def count(self) -> int:
-        """Give the number of open connections."""
-        return len(self._open)
-
-    def opened(self, sock: socket.socket) -> None:
-        """Note a new connection."""
-        with self._changed:
-            self._open.add(sock)
-
-    def closed(self, sock: socket.socket) -> None:
-        """Note that a connection has ended."""
-        with self._changed:
-            self._open.discard(sock)
-            self._idle.discard(sock)
-            if self.draining:
-                self._changed.notify_all()
-
-    def waits(self, sock: socket.socket) -> None:
-        """Note that a connection waits for its next request; a set's own methods are atomic."""
-        self._idle.add(sock)
-        if self.draining:
-            _stop_receiving(sock)
-
-    def works(self, sock: socket.socket) -> None:
-        """Note that a request has come on a connection."""
-        self._idle.discard(sock)
-
-    def drain(self, timeout_s: float) -> bool:
-        """End idle connections, wait for the others, and say whether all ended in time."""
-        deadline = time.monotonic() + timeout_s
-        with self._changed:
-            self.draining = True
-            for sock in list(self._idle):
-                _stop_receiving(sock)
-            while self._open and (remaining_s := deadline - time.monotonic()) > 0:
-                self._changed.wait(remaining_s)
-            return not self._open
-
-
 def serve_connection(
     sock: socket.socket, peer: Any, handle: Handler, limits: Limits, connections: Connections | None = None
 ) -> None:
@@ -285,16 +136,6 @@ def serve_connection(
         logger.debug("client %s: %s", peer, exc)
     finally:
         stream.close()
-
-
-def http_date(now: float) -> str:
-    """Give a time (seconds since the epoch) as an IMF-fixdate of RFC 9110 section 5.6.7."""
-    year, month, day, hour, minute, second, weekday, _, _ = time.gmtime(now)
-    return f"{_DAYS[weekday]}, {day:02d} {_MONTHS[month]} {year:04d} {hour:02d}:{minute:02d}:{second:02d} GMT"
-
-
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def _serve_request(stream: Stream, peer: Any, handle: Handler, limits: Limits, connections: Connections | None) -> bool:
@@ -363,13 +204,3 @@ def _answer_error(stream: Stream, exchange: Exchange | None, exc: FrontendError)
         return False
     exchange.respond(exc.status, body, fields=exc.fields)
     return True
-
-
-def error_body(exc: FrontendError) -> bytes:
-    """Give the JSON that stands for an error."""
-    return json.dumps({"detail": str(exc)}).encode()
-
-
-def _stop_receiving(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RD)

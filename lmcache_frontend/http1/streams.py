@@ -39,12 +39,12 @@ class Stream:
         sock.setblocking(True)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(send_timeout_s))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(send_timeout_s))
 
     def set_receive_timeout(self, timeout_s: float) -> None:
         """Let each receive wait at most so long."""
         if timeout_s != self._receive_timeout_s:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(timeout_s))
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(timeout_s))
             self._receive_timeout_s = timeout_s
 
     def receive(self, size: int = RECEIVE_BYTES) -> bytes:
@@ -255,7 +255,7 @@ def _rest_of_head(stream: Stream, head_timeout_s: float) -> bytes:
             return head
 
 
-def _timeval(seconds: float) -> bytes:
+def timeval(seconds: float) -> bytes:
     """Give the ``struct timeval`` of a time-out; the kernel takes zero as "for ever", so at least a millisecond."""
     whole, fraction = divmod(max(seconds, 0.001), 1)
     return struct.pack("@ll", int(whole), int(fraction * 1_000_000))

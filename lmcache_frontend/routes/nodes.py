@@ -9,7 +9,7 @@ from lmcache_frontend.cluster.entries import read_node, read_proxy, write_node, 
 from lmcache_frontend.cluster.model import LOCAL_PROXY, Source
 from lmcache_frontend.cluster.sources import refresh_proxy
 from lmcache_frontend.errors import BadRequest, NotFound
-from lmcache_frontend.http1.server import Exchange
+from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.routes.services import Route, Services, read_json, respond_json
 
 

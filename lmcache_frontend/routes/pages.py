@@ -12,7 +12,7 @@ from pathlib import Path
 from lmcache_frontend import __version__
 from lmcache_frontend.access import clients, rules
 from lmcache_frontend.errors import NotFound, StartError
-from lmcache_frontend.http1.server import Exchange
+from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.routes.services import Asset, Route, Services, respond_json
 
 INDEX = "index.html"

@@ -15,8 +15,8 @@ from lmcache_frontend.cluster.entries import SOCKET_PATH_LIMIT_BYTES
 from lmcache_frontend.cluster.model import Cluster, Node
 from lmcache_frontend.errors import BadGateway, BadRequest, Forbidden, MethodNotAllowed, NotFound
 from lmcache_frontend.http1.client import Endpoint, resolve
+from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.http1.relay import Destination, relay
-from lmcache_frontend.http1.server import Exchange
 from lmcache_frontend.routes.services import Services
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from lmcache_frontend.access import clients, rules
 from lmcache_frontend.errors import BadRequest, MethodNotAllowed, NotFound
-from lmcache_frontend.http1.server import Exchange
+from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.routes import nodes, pages, proxy
 from lmcache_frontend.routes.services import Route, Services
 

@@ -12,7 +12,7 @@ from lmcache_frontend.cluster.model import Node
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.errors import BadRequest
 from lmcache_frontend.http1.client import Pool
-from lmcache_frontend.http1.server import Exchange
+from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.settings import Settings
 
 
