@@ -139,8 +139,10 @@ def test_a_refused_connection_is_502_and_a_silent_node_504(start_app: StartApp, 
 def test_a_connection_is_used_again(start_app: StartApp, start_node: StartNode) -> None:
     node = start_node(always(OK))
     app = start_app([node.entry])
-    for _ in range(5):
-        assert ask(app.settings.port, "GET", "/proxy2/node/version").body == b"ok"
+    with socket.create_connection(("127.0.0.1", app.settings.port), timeout=10) as sock:
+        for _ in range(5):
+            sock.sendall(b"GET /proxy2/node/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert read_response(sock).body == b"ok"
     assert len(node.visits) == 1
 
 

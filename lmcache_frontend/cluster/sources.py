@@ -36,7 +36,7 @@ def parse_listing(text: str, source: Source) -> Listing:
     except json.JSONDecodeError as exc:
         raise BadRequest(f"not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}") from exc
     except ValueError as exc:
-        raise BadRequest("not JSON that can be read: it holds a number of thousands of digits") from exc
+        raise BadRequest("not JSON: it holds a number of too many digits") from exc
     except RecursionError as exc:
         raise BadRequest("not a list of nodes: nested too deeply") from exc
     return read_listing(document, source)

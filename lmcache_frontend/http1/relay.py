@@ -44,6 +44,10 @@ class Destination(NamedTuple):
     target: str
 
 
+class _Answered(Exception):
+    """The node answered before it had the whole request."""
+
+
 class _Stale(Exception):
     """A connection was closed before anything was answered and before any of a body was used up."""
 
@@ -149,32 +153,48 @@ class _Trip:
         """
         body, stream = self.exchange.body, self.connection.stream
         chunked = body.length == CHUNKED
-        answered = select.poll()
-        answered.register(stream.sock, select.POLLIN)
-        pieces = body.pieces()
+        body.before_receive = self._await_either
         unsent = head
         try:
-            for piece in pieces:
+            for piece in body.pieces():
                 data = _chunk(piece) if chunked else piece
                 if unsent:
                     data = unsent + bytes(data)
                     unsent = b""
                 stream.send(data)
-                if not body.finished and answered.poll(0):
-                    self._keep_sending(pieces, chunked)
-                    return
             if chunked:
                 stream.send(unsent + b"0\r\n\r\n")
+        except _Answered:
+            body.before_receive = None
+            self._keep_sending(unsent, chunked)
         except TimeoutError as exc:
             raise RequestTimeout("the request body stopped coming") from exc
 
-    def _keep_sending(self, pieces: Pieces, chunked: bool) -> None:
+    def _await_either(self) -> None:
+        """Wait for more of the client's body, or for the node to answer while the client is silent.
+
+        Raises: _Answered, TimeoutError.
+        """
+        client, node = self.exchange.stream, self.connection.stream
+        ready = select.poll()
+        ready.register(client.sock, select.POLLIN)
+        ready.register(node.sock, select.POLLIN)
+        node_number = node.sock.fileno()
+        found = ready.poll(client.receive_timeout_s * 1000)
+        if not found:
+            raise TimeoutError
+        if any(number == node_number for number, _ in found):
+            raise _Answered
+
+    def _keep_sending(self, unsent: bytes, chunked: bool) -> None:
         stream = self.connection.stream
         self.exchange.close_after = True
 
         def run() -> None:
             with contextlib.suppress(FrontendError, TimeoutError):
-                for piece in pieces:
+                if unsent:
+                    stream.send(unsent)
+                for piece in self.exchange.body.pieces():
                     stream.send(_chunk(piece) if chunked else piece)
                 if chunked:
                     stream.send(b"0\r\n\r\n")

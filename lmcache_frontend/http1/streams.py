@@ -27,7 +27,7 @@ DRAIN_LIMIT_S = 2.0
 class Stream:
     """One connected TCP or Unix stream socket."""
 
-    __slots__ = ("_receive_timeout_s", "facts", "pending", "sock")
+    __slots__ = ("facts", "pending", "receive_timeout_s", "sock")
 
     def __init__(self, sock: socket.socket, *, send_timeout_s: float) -> None:
         """Take over a connected socket; a send without progress for so long fails."""
@@ -35,7 +35,7 @@ class Stream:
         self.pending = b""
         # What the users of the stream work out once for a connection, each under a key of its own.
         self.facts: dict[str, Any] = {}
-        self._receive_timeout_s = -1.0
+        self.receive_timeout_s = -1.0
         sock.setblocking(True)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -43,9 +43,9 @@ class Stream:
 
     def set_receive_timeout(self, timeout_s: float) -> None:
         """Let each receive wait at most so long."""
-        if timeout_s != self._receive_timeout_s:
+        if timeout_s != self.receive_timeout_s:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(timeout_s))
-            self._receive_timeout_s = timeout_s
+            self.receive_timeout_s = timeout_s
 
     def receive(self, size: int = RECEIVE_BYTES) -> bytes:
         """Give what was read ahead, else what comes next; empty at the end.
@@ -137,7 +137,17 @@ class Stream:
 class Body:
     """A message body on a stream, read once, piece by piece."""
 
-    __slots__ = ("_before_first", "_decoder", "_error", "_remaining", "_stream", "finished", "length", "read_bytes")
+    __slots__ = (
+        "_before_first",
+        "_decoder",
+        "_error",
+        "_remaining",
+        "_stream",
+        "before_receive",
+        "finished",
+        "length",
+        "read_bytes",
+    )
 
     def __init__(
         self,
@@ -152,6 +162,8 @@ class Body:
         self.length = length
         self._error = error
         self._before_first = before_first
+        # Called before each wait for more bytes, after the first.
+        self.before_receive: Callable[[], None] | None = None
         self._decoder = ChunkDecoder(error) if length == CHUNKED else None
         self._remaining = length
         self.read_bytes = 0
@@ -167,6 +179,7 @@ class Body:
             return
         if self._before_first is not None and not self._stream.pending:
             self._before_first()
+            self._before_first = None
         if self._decoder is not None:
             yield from self._chunked_pieces(self._decoder)
         elif self.length == UNTIL_CLOSE:
@@ -177,15 +190,21 @@ class Body:
         else:
             yield from self._counted_pieces(large)
 
+    def _wait(self) -> None:
+        if self.before_receive is not None and self.read_bytes and not self._stream.pending:
+            self.before_receive()
+
     def _counted_pieces(self, large: bool) -> Iterator[bytes | memoryview]:
         stream = self._stream
         while self._remaining and (stream.pending or self._remaining <= RECEIVE_BYTES or not large):
+            self._wait()
             data = stream.receive(min(self._remaining, RECEIVE_BYTES))
             self._count(len(data))
             yield data
         if self._remaining:
             buffer = memoryview(bytearray(LARGE_BODY_BYTES))
             while self._remaining:
+                self._wait()
                 size = stream.receive_into(buffer[: min(self._remaining, LARGE_BODY_BYTES)])
                 self._count(size)
                 yield buffer[:size]
@@ -199,6 +218,7 @@ class Body:
 
     def _chunked_pieces(self, decoder: ChunkDecoder) -> Iterator[memoryview]:
         while not decoder.finished:
+            self._wait()
             data = self._stream.receive()
             if not data:
                 raise PeerClosed("connection ended within a chunked body")

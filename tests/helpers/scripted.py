@@ -78,10 +78,11 @@ class ScriptedNode:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        # Only then are all visits known.
+        self._thread.join(5)
         for visit in self.visits:
             with contextlib.suppress(OSError):
                 visit.sock.shutdown(socket.SHUT_RDWR)
-        self._thread.join(5)
         for thread in self._threads:
             thread.join(5)
 
