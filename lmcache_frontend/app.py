@@ -20,6 +20,7 @@ from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.cluster.sources import NodeFile, load_listing, parse_listing, refresh_empty_proxies
 from lmcache_frontend.errors import BadGateway, BadRequest, StartError, UsageError
 from lmcache_frontend.http1.client import Pool
+from lmcache_frontend.http1.descriptors import connections_within_limits
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.http1.fetch import fetch
 from lmcache_frontend.http1.peers import can_look_up, owner_of_peer
@@ -57,7 +58,10 @@ class App:
             permit=lambda address, port: targets.check_address(address, port, settings.allow_target),
         )
         limits = Limits(
-            settings.head_timeout_s, settings.idle_timeout_s, settings.body_timeout_s, settings.max_connections
+            settings.head_timeout_s,
+            settings.idle_timeout_s,
+            settings.body_timeout_s,
+            connections_within_limits(settings.max_connections),
         )
         try:
             self.server = Server((settings.host, settings.port), self._handle, limits)
@@ -92,6 +96,11 @@ class App:
         threading.Thread(target=self.server.serve_forever, name="accept", daemon=True).start()
         threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
         threading.Thread(target=self._keep_asking, name="asking proxies", daemon=True).start()
+
+    def reload(self) -> None:
+        """Read the file of nodes again, changed or not."""
+        if self._node_file is not None:
+            self._node_file.reload_if_changed(force=True)
 
     def stop(self) -> bool:
         """Drain and free everything; say whether all requests ended in time."""

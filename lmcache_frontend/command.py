@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
-import threading
-from collections.abc import Mapping, Sequence
-from types import FrameType
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from lmcache_frontend import logs
 from lmcache_frontend.app import App
@@ -16,7 +16,10 @@ from lmcache_frontend.settings import read_settings
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run the service until SIGTERM or Ctrl-C; give the exit status: 0 ended, 1 cannot start, 2 usage."""
+    """Run the service until SIGTERM or Ctrl-C; give the exit status: 0 ended, 1 cannot start, 2 usage.
+
+    SIGHUP reads the file of nodes again. To be called in the main thread.
+    """
     try:
         settings = read_settings(arguments, environment)
         logs.configure(settings.log_level, settings.log_format)
@@ -26,26 +29,34 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         return exc.exit_status
     except SystemExit as exc:
         return int(exc.code or 0)
-    told_to_end = threading.Event()
-    _end_on_signals(told_to_end)
-    app.start()
-    count = app.node_count
-    print(f"LMCache dashboard at {app.address} with {count} node{'' if count == 1 else 's'}", flush=True)
-    # A bare wait would not let Python run signal handlers on every platform.
-    while not told_to_end.wait(3600):
-        pass
+    with _signals() as next_signal:
+        app.start()
+        count = app.node_count
+        print(f"LMCache dashboard at {app.address} with {count} node{'' if count == 1 else 's'}", flush=True)
+        while next_signal() == signal.SIGHUP:
+            app.reload()
     app.stop()
     return 0
 
 
-def _end_on_signals(told_to_end: threading.Event) -> None:
-    """Let SIGTERM and Ctrl-C end the service gently, and a second one at once; only the main thread can be told."""
-    if threading.current_thread() is not threading.main_thread():
-        return
+@contextmanager
+def _signals() -> Iterator[Callable[[], int]]:
+    """Give a function that waits for SIGTERM, SIGINT or SIGHUP and gives its number.
 
-    def end(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        told_to_end.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+    The kernel may deliver a signal to any thread, and Python would run a handler only once the main thread does
+    something; the wake-up descriptor is written to in whichever thread it is. Afterwards a second SIGTERM or Ctrl-C
+    ends the process at once.
+    """
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    try:
+        yield lambda: ours.recv(1)[0]
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        ours.close()
+        theirs.close()

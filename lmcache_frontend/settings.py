@@ -18,6 +18,8 @@ from lmcache_frontend import __version__
 from lmcache_frontend.errors import UsageError
 
 VARIABLE_PREFIX = "LMCACHE_FRONTEND_"
+# A Kubernetes Service called lmcache-frontend puts LMCACHE_FRONTEND_PORT=tcp://... into every pod beside it.
+_SERVICE_LINKS = ("tcp://", "udp://", "sctp://")
 LOG_LEVELS = ("critical", "error", "warning", "warn", "info", "debug", "trace")
 DEMO_DEFAULT_NODES = 8
 DEMO_MOST_NODES = 1000
@@ -69,7 +71,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     values = {} if path is None else _read_file(path)
     for option in OPTIONS:
         variable = VARIABLE_PREFIX + option.field.removesuffix("_s").upper()
-        if variable in environment:
+        if variable in environment and not environment[variable].startswith(_SERVICE_LINKS):
             values[option.field] = _read(option, environment[variable], variable)
         if option.field in flags:
             values[option.field] = _read(option, flags[option.field], f"--{option.name}")

@@ -109,7 +109,18 @@ def test_a_change_from_our_own_page_or_from_a_tool_passes(fields: dict[str, str]
 def test_a_change_for_another_site_is_refused(fields: dict[str, str]) -> None:
     with pytest.raises(Forbidden, match="another site"):
         clients.authorize(client(fields=fields), "POST", rules.CHANGES)
-    clients.authorize(client(fields=fields), "GET", rules.READS_SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("site", "allowed"), [("same-origin", True), ("none", True), ("cross-site", False), ("same-site", False)]
+)
+def test_secrets_are_not_read_for_another_site(site: str, allowed: bool) -> None:
+    asking = client(fields={"sec-fetch-site": site})
+    if allowed:
+        clients.authorize(asking, "GET", rules.READS_SECRETS)
+    else:
+        with pytest.raises(Forbidden, match="another site"):
+            clients.authorize(asking, "GET", rules.READS_SECRETS)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -68,6 +70,48 @@ def test_it_says_where_it_is_and_ends_gently(
     process.send_signal(number)
     out, err = process.communicate(timeout=10)
     assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_a_signal_is_heard_however_busy_the_threads_are(
+    start: Callable[..., tuple[subprocess.Popen[str], str]],
+) -> None:
+    process, line = start("--port", "0", "--host", "127.0.0.1")
+    port = port_of(line)
+    ended = threading.Event()
+
+    def knock() -> None:
+        while not ended.is_set():
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
+
+    threads = [threading.Thread(target=knock) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert process.returncode == 0
+
+
+def test_sighup_reads_the_file_again_and_ends_nothing(
+    start: Callable[..., tuple[subprocess.Popen[str], str]], tmp_path: Path
+) -> None:
+    path = tmp_path / "nodes.json"
+    path.write_text(NODE)
+    process, line = start("--port", "0", "--host", "127.0.0.1", "--config", str(path))
+    assert ask(port_of(line), "DELETE", "/api/nodes/n").status == 200
+    process.send_signal(signal.SIGHUP)
+    wait_until(lambda: b'"name":"n"' in ask(port_of(line), "GET", "/api/nodes").body)
+    assert process.poll() is None
+
+
+def test_variables_of_a_kubernetes_service_are_no_settings() -> None:
+    result = run("--host", "192.0.2.1", LMCACHE_FRONTEND_PORT="tcp://10.0.0.1:8000")
+    assert "cannot listen on 192.0.2.1 port 8000" in result.stderr
 
 
 def test_the_demo_answers(start: Callable[..., tuple[subprocess.Popen[str], str]]) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import threading
@@ -300,3 +301,84 @@ def test_a_request_with_expect_is_refused_before_its_body_is_sent(start_app: Sta
     raw = b"POST /proxy2/none/x HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"
     received = say(app.settings.port, raw, half_close=True)
     assert received.startswith(b"HTTP/1.1 404 ")
+
+
+def test_bytes_that_nobody_asked_for_reach_nobody(start_app: StartApp, start_node: StartNode) -> None:
+    def script(visit: Visit) -> None:
+        while head := visit.read_head():
+            if head.startswith(b"HEAD"):
+                visit.send(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n"
+                    + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON"
+                )
+            else:
+                visit.send(OK)
+
+    app = start_app([start_node(script).entry])
+    assert ask(app.settings.port, "HEAD", "/proxy2/node/version").status == 200
+    for _ in range(3):
+        assert ask(app.settings.port, "GET", "/proxy2/node/version").body == b"ok"
+
+
+def test_a_connection_on_which_a_body_is_still_sent_is_never_used_again(
+    start_app: StartApp, start_node: StartNode
+) -> None:
+    go_on = threading.Event()
+    size = 3_000_000
+
+    def script(visit: Visit) -> None:
+        head = visit.read_head()
+        if visit.number == 0:
+            visit.send(OK)
+            assert go_on.wait(10)
+            while visit.sock.recv(65536):
+                pass
+        else:
+            assert head.startswith(b"GET /version")
+            visit.send(OK)
+
+    app = start_app([start_node(script).entry])
+    with socket.create_connection(("127.0.0.1", app.settings.port), timeout=10) as sock:
+        sock.sendall(b"POST /proxy2/node/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % size)
+        sender = threading.Thread(target=lambda: _send_quietly(sock, b"A" * size))
+        sender.start()
+        assert read_response(sock).body == b"ok"
+        assert ask(app.settings.port, "GET", "/proxy2/node/version").body == b"ok"
+        go_on.set()
+        sender.join(10)
+
+
+def _send_quietly(sock: socket.socket, data: bytes) -> None:
+    with contextlib.suppress(OSError):
+        sock.sendall(data)
+
+
+def test_a_client_of_http_1_0_sees_that_an_answer_was_cut(start_app: StartApp, start_node: StartNode) -> None:
+    cut = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    app = start_app([start_node(answering(cut)).entry])
+    with pytest.raises(ConnectionResetError):
+        say(app.settings.port, b"GET /proxy2/node/version HTTP/1.0\r\nHost: localhost\r\n\r\n")
+
+
+def test_cors_fields_of_a_node_do_not_pass(start_app: StartApp, start_node: StartNode) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nAccess-Control-Allow-Origin: *\r\nX-Kept: 1\r\n\r\nok"
+    app = start_app([start_node(always(answer)).entry])
+    fields = ask(app.settings.port, "GET", "/proxy2/node/version", fields={"Origin": "https://evil.example"}).fields
+    assert fields["X-Kept"] == "1"
+    assert not [name for name in fields if name.lower().startswith("access-control")]
+
+
+def test_a_head_with_bare_line_feeds_is_502_at_once_but_a_body_may_hold_them(
+    start_app: StartApp, start_node: StartNode
+) -> None:
+    app = start_app([start_node(answering(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok")).entry])
+    assert ask(app.settings.port, "GET", "/proxy2/node/version").status == 502
+    fine = start_app([start_node(always(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na\n\nb")).entry])
+    assert ask(fine.settings.port, "GET", "/proxy2/node/version").body == b"a\n\nb"
+
+
+def test_endless_interim_responses_are_502(start_app: StartApp, start_node: StartNode) -> None:
+    app = start_app([start_node(answering(b"HTTP/1.1 102 Processing\r\n\r\n" * 100)).entry])
+    raw = say(app.settings.port, b"GET /proxy2/node/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert raw.count(b"HTTP/1.1 102 ") == 16
+    assert b"HTTP/1.1 502 " in raw

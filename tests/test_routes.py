@@ -229,6 +229,7 @@ def test_nodes_are_reached_by_address(start_app: StartApp, start_node: StartNode
         ("/proxy/h/%2F" + "a" * 200 + "/version", 400),
         ("/proxy/h%20x/1/version", 400),
         ("/proxy/%ff/1/version", 400),
+        ("/proxy/%EF%BD%8Cocalhost/1/version", 400),
         ("/proxy/h/1", 404),
         ("/proxy//1/version", 404),
         ("/proxy2/node", 404),
@@ -269,10 +270,13 @@ def test_unregistered_targets_are_for_local_operators(
     assert status(f"/proxy/localhost/{encoded[0]}/version")[0] == 200
     for path in encoded[1:]:
         assert "--allow-target" in status(f"/proxy/localhost/{path}/version")[1]
+        assert str(outside_directory) not in status(f"/proxy/localhost/{encoded[2]}/version", fields=viewer)[1]
     allowing = start_app(allow_target=(f"127.0.0.1:{node.port}", f"{outside_directory}/*"))
     assert ask(allowing.settings.port, "GET", tcp, fields=viewer).status == 200
     assert ask(allowing.settings.port, "GET", f"/proxy/localhost/{encoded[2]}/version", fields=viewer).status == 200
     assert ask(allowing.settings.port, "GET", tcp.replace("version", "env"), fields=viewer).status == 403
+    climbing = f"{outside_directory}/../{tmp_path.name}/in".replace("/", "%2F")
+    assert ask(allowing.settings.port, "GET", f"/proxy/localhost/{climbing}/version", fields=viewer).status == 403
 
 
 def test_metadata_addresses_are_never_reached(start_app: StartApp) -> None:
@@ -357,3 +361,4 @@ def test_methods_that_a_route_lacks_are_405_with_allow(start_app: StartApp) -> N
     options = ask(port, "OPTIONS", "/api/proxies")
     assert (options.status, options.fields["Allow"]) == (204, "GET, HEAD, OPTIONS, POST")
     assert ask(port, "HEAD", "/api/nodes").status == 200
+    assert ask(port, "OPTIONS", "*").status == 204

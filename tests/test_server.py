@@ -256,3 +256,29 @@ def test_a_source_that_breaks_breaks_the_transfer(start_server: Start) -> None:
     received = say(start_server(broken).server_port, HEAD)
     assert b"one" in received
     assert not received.endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (b"GET / HTTP/1.1\nHost: n\n\n", "bare LF"),
+        (b"\x16\x03\x01\x02\x00\x01", "TLS handshake"),
+        (b"\x00\x01", "something else"),
+    ],
+)
+def test_what_can_never_become_a_head_is_refused_at_once(start_server: Start, raw: bytes, says: str) -> None:
+    reply = parse_response(say(start_server(echo).server_port, raw, timeout_s=5))
+    assert (reply.status, says in reply.detail) == (400, True)
+
+
+def test_empty_lines_between_requests_are_no_request(start_server: Start) -> None:
+    port = start_server(echo, head_timeout_s=0.1).server_port
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        sock.sendall(HEAD + b"\r\n")
+        assert read_response(sock).status == 200
+        sock.settimeout(0.4)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+        sock.settimeout(10)
+        sock.sendall(HEAD)
+        assert read_response(sock).status == 200

@@ -39,18 +39,38 @@ def test_other_addresses_pass(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "pattern", "allowed"),
+    ("host", "address", "pattern", "allowed"),
     [
-        ("10.0.0.7:6999", "10.0.0.*:69??", True),
-        ("10.0.0.7:7999", "10.0.0.*:69??", False),
-        ("Node.LAN:80", "node.lan:80", True),
-        ("[::1]:80", "[::1]:80", True),
-        ("/run/lmcache/s_1", "/run/lmcache/*", True),
-        ("/run/other", "/run/lmcache/*", False),
+        ("10.0.0.7", "10.0.0.7", "10.0.0.*:69??", True),
+        ("10.0.0.7", "10.0.0.7", "10.0.0.*:70??", False),
+        ("10.0.0.evil.example", "10.9.9.9", "10.0.0.*:69??", False),
+        ("10.0.0.evil.example", "127.0.0.1", "*.0.0.*:69??", True),
+        ("node.example", "10.0.0.7", "10.0.0.7:6900", True),
+        ("Node.LAN", "10.0.0.7", "node.lan:6900", True),
+        ("node.lan", "10.0.0.7", "*.lan:*", True),
+        ("node.evil", "10.0.0.7", "*.lan:*", False),
+        ("::1", "::1", "[::1]:6900", True),
+        ("x", "10.0.0.7", "/10.0.0.7:6900", False),
     ],
 )
-def test_patterns(name: str, pattern: str, allowed: bool) -> None:
-    assert targets.is_allowed(name, (pattern,)) is allowed
+def test_a_numeric_pattern_is_about_the_address_and_any_other_about_the_name(
+    host: str, address: str, pattern: str, allowed: bool
+) -> None:
+    assert targets.is_address_allowed(host, address, 6900, (pattern,)) is allowed
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "allowed"),
+    [
+        ("/run/lmcache/s_1", "/run/lmcache/*", True),
+        ("/run/lmcache/s_1", "/run/lmcache/s_1", True),
+        ("/run/LMCache/s_1", "/run/lmcache/*", False),
+        ("/run/other", "/run/lmcache/*", False),
+        ("/run/other", "*", False),
+    ],
+)
+def test_socket_patterns(path: str, pattern: str, allowed: bool) -> None:
+    assert targets.is_socket_allowed(path, (pattern,)) is allowed
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _INTERNAL_SUFFIXES = (".localhost", ".local", ".internal", ".svc", ".cluster.local", ".lan")
 _HOST_EXEMPT = frozenset({"/metrics", "/api/sd", "/livez", "/readyz", "/health", "/config"})
 _FORWARDING = ("forwarded", "via", "x-real-ip")
-_split_authority = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\[\]:@/?#\\\s]+))(?::([0-9]{0,5}))?").fullmatch
+_split_authority = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([A-Za-z0-9._~%!$&'()*+,;=-]+))(?::([0-9]{0,5}))?").fullmatch
 _split_page = re.compile(r"(https?)://([^/?#\s]+)(?:[/?#].*)?", re.IGNORECASE).fullmatch
 
 
@@ -52,6 +52,8 @@ def authorize(client: Client, method: str, need: Need) -> None:
             raise Forbidden(f"this needs an operator, who connects from this machine itself; {reason}")
     if need.changes:
         check_same_origin(client, method)
+    elif need.role > Role.VIEWER and client.fields.get("sec-fetch-site") in ("cross-site", "same-site"):
+        raise Forbidden("a page of another site asks for what only operators read")
 
 
 def role_of(client: Client) -> Role:

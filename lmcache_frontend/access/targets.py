@@ -19,10 +19,21 @@ _METADATA = frozenset({"fd00:ec2::254", "100.100.100.200", "168.63.129.16"})
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
-def is_allowed(name: str, patterns: Iterable[str]) -> bool:
-    """Say whether a target, ``host:port`` or a socket path, matches a pattern of ``--allow-target``."""
-    wanted = name.lower()
-    return any(wanted == pattern.lower() or fnmatchcase(wanted, pattern.lower()) for pattern in patterns)
+def is_address_allowed(host: str, address: str, port: int, patterns: Iterable[str]) -> bool:
+    """Say whether a TCP target matches a pattern; ``host`` is what was asked for, ``address`` what it resolved to.
+
+    A pattern made of numbers is about the address alone: a name that only looks like one could resolve to anything.
+    """
+    return any(
+        _matches(_with_port(address if _is_numeric(pattern) else host, port), pattern)
+        for pattern in patterns
+        if not pattern.startswith("/")
+    )
+
+
+def is_socket_allowed(real_path: str, patterns: Iterable[str]) -> bool:
+    """Say whether a socket, by its path with links resolved, matches a pattern."""
+    return any(real_path == pattern or fnmatchcase(real_path, pattern) for pattern in patterns if pattern[:1] == "/")
 
 
 def check_address(address: str, port: int, patterns: Iterable[str]) -> None:
@@ -30,14 +41,27 @@ def check_address(address: str, port: int, patterns: Iterable[str]) -> None:
 
     Raises: Forbidden, naming the flag.
     """
-    target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    if _is_guarded(address) and not is_allowed(target, patterns):
+    target = _with_port(address, port)
+    if _is_guarded(address) and not is_address_allowed(address, address, port, patterns):
         raise Forbidden(f"{target} is a link-local or metadata address; --allow-target {target} allows it")
 
 
 def socket_is_open_to_operators(real_path: str, real_directory: str) -> bool:
     """Say whether an unregistered socket lies under the socket directory; both paths with links resolved."""
     return isabs(real_directory) and commonpath((real_path, real_directory)) == real_directory
+
+
+def _with_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name.lower() == pattern.lower() or fnmatchcase(name.lower(), pattern.lower())
+
+
+def _is_numeric(pattern: str) -> bool:
+    host = pattern.rpartition(":")[0]
+    return not any(character.isalpha() for character in host) or pattern.startswith("[")
 
 
 def _is_guarded(address: str) -> bool:

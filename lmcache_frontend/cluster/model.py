@@ -81,12 +81,9 @@ class Cluster(NamedTuple):
     def find(self, name: str) -> Way:
         """Say how a flat name, or a full one of the form ``proxy/node``, is reached.
 
-        A flat name means a proxy, then a node of ours, then the only child of that name.
+        A flat name means a proxy, then a node of ours, then the only child of that name; a full name goes first.
         Raises: NotFound; Conflict, listing the full names, where it stands for several children.
         """
-        way = self.ways.get(name)
-        if way is not None:
-            return way
         # Both parts of a full name may hold slashes themselves.
         slash = name.find("/")
         while slash >= 0:
@@ -95,6 +92,9 @@ class Cluster(NamedTuple):
             if named and node:
                 return self._way_to(named, node)
             slash = name.find("/", slash + 1)
+        way = self.ways.get(name)
+        if way is not None:
+            return way
         holders = [proxy for proxy in self.proxies.values() if name in proxy.nodes]
         if not holders:
             raise NotFound(f"no node or proxy is called {name[:80]!r}")

@@ -68,13 +68,15 @@ class NodeFile:
             self._seen = self._stamp()
             self._read()
 
-    def reload_if_changed(self) -> None:
-        """Read the file again where it has changed; a fault is logged and the last good state kept."""
+    def reload_if_changed(self, *, force: bool = False) -> None:
+        """Read the file again where it has changed, or in any case; a fault is logged and the last good state kept."""
         with self._lock:
             stamp = self._stamp()
-            if stamp == self._seen:
+            if stamp == self._seen and not force:
                 return
             self._seen = stamp
+            if force:
+                self._text = None
             try:
                 self._read()
             except BadRequest as exc:

@@ -164,7 +164,8 @@ class Pool:
                 connection = kept.pop()
             except IndexError:
                 return self.open(endpoint)
-            if time.monotonic() - connection.idle_since_s <= max_idle_s:
+            # Bytes that nobody asked for would be taken for the next answer, and so show it to the wrong client.
+            if time.monotonic() - connection.idle_since_s <= max_idle_s and connection.stream.is_quiet():
                 return connection
             connection.close()
         return self.open(endpoint)
@@ -196,7 +197,10 @@ class Pool:
     def sweep(self, *, max_idle_s: float = KEPT_IDLE_S) -> None:
         """Close what has been idle for longer; to be called now and then."""
         horizon_s = time.monotonic() - max_idle_s
-        for kept in list(self._idle.values()):
+        for endpoint, kept in list(self._idle.items()):
+            if not kept:
+                # A connection released into it meanwhile is lost to the pool, and closed when it is collected.
+                self._idle.pop(endpoint, None)
             for _ in range(len(kept)):
                 try:
                     connection = kept.popleft()

@@ -61,6 +61,9 @@ def response_fields(response: heads.ResponseHead, *, host: str, target: str, own
     combined = response.combined
     dropped = _dropped(_RESPONSE_DROPPED, combined)
     fields = [field for field in response.fields if field[0].lower() not in dropped]
+    if any(name.startswith("access-control-") for name in combined):
+        # There is no CORS here: what a node would show to other sites' pages stays unseen by them.
+        fields = [field for field in fields if not field[0].lower().startswith("access-control-")]
     if "location" in combined or "content-location" in combined:
         fields = [
             (name, relative_location(value, host=host, target=target) if name.lower() in _LOCATIONS else value)
@@ -78,7 +81,8 @@ def response_fields(response: heads.ResponseHead, *, host: str, target: str, own
 
 def interim_fields(response: heads.ResponseHead) -> heads.Fields:
     """Give the fields of an interim (1xx) response to pass on."""
-    return [field for field in response.fields if field[0].lower() not in _RESPONSE_DROPPED]
+    dropped = _RESPONSE_DROPPED | {name for name in response.combined if name.startswith("access-control-")}
+    return [field for field in response.fields if field[0].lower() not in dropped]
 
 
 def relative_location(location: str, *, host: str, target: str) -> str:

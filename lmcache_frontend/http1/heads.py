@@ -126,6 +126,23 @@ def parse_response(head: bytes) -> ResponseHead:
     )
 
 
+def has_bare_line_feed(beginning: bytes) -> bool:
+    """Say whether there is an LF without a CR before it in the beginning of a head."""
+    return beginning.count(b"\n") != beginning.count(b"\r\n")
+
+
+def check_beginning(beginning: bytes) -> None:
+    """Refuse what can never become a request head: another protocol, such as TLS, or lines that end in LF alone.
+
+    Raises: BadRequest.
+    """
+    if beginning and not re.match(_TOKEN, beginning[:1]):
+        what = "a TLS handshake" if beginning[:1] == b"\x16" else "something else"
+        raise BadRequest(f"expected an HTTP request, got {what}")
+    if has_bare_line_feed(beginning):
+        raise BadRequest("bare LF in the head, expected CR LF at the end of each line")
+
+
 def render_request(method: str, target: str, fields: Iterable[tuple[str, str]]) -> bytes:
     """Write a request head; names and values must come from a parsed head or from our own code."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in fields])

@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from operator import is_
 from typing import NamedTuple
 
 from lmcache_frontend.errors import (
@@ -32,6 +33,7 @@ from lmcache_frontend.http1.streams import RECEIVE_BYTES, Body
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 FRESH_S = 1.0
+MAX_INTERIM_RESPONSES = 16
 
 Pieces = Iterator[bytes | memoryview]
 
@@ -68,7 +70,7 @@ def relay(
 class _Trip:
     """One request's way to a node and back."""
 
-    __slots__ = ("connection", "destination", "exchange", "node_timeout_s", "own_cookie", "pool")
+    __slots__ = ("connection", "destination", "exchange", "node_timeout_s", "own_cookie", "pool", "still_sending")
 
     connection: NodeConnection
 
@@ -80,6 +82,7 @@ class _Trip:
         self.pool = pool
         self.node_timeout_s = node_timeout_s
         self.own_cookie = own_cookie
+        self.still_sending = False
 
     def run(self) -> None:
         exchange, destination = self.exchange, self.destination
@@ -89,8 +92,6 @@ class _Trip:
         self.connection = self.pool.acquire(destination.endpoint, max_idle_s=KEPT_IDLE_S if repeatable else FRESH_S)
         reusable = False
         try:
-            if not repeatable and self.connection.used and self.connection.stream.peer_is_gone():
-                self._reconnect()
             try:
                 response = self._ask(head)
             except _Stale:
@@ -101,6 +102,9 @@ class _Trip:
             reusable = self._pass_on(response)
         except _Stale:
             raise BadGateway(f"{destination.endpoint} closed the connection before it answered") from None
+        except BadGateway as exc:
+            name = str(destination.endpoint)
+            raise exc if name in str(exc) else BadGateway(f"{name}: {exc}") from exc
         finally:
             if reusable:
                 self.pool.release(self.connection)
@@ -189,6 +193,7 @@ class _Trip:
     def _keep_sending(self, unsent: bytes, chunked: bool) -> None:
         stream = self.connection.stream
         self.exchange.close_after = True
+        self.still_sending = True
 
         def run() -> None:
             with contextlib.suppress(FrontendError, TimeoutError):
@@ -204,7 +209,7 @@ class _Trip:
     def _final_head(self) -> heads.ResponseHead:
         """Wait for the final response's head; interim ones (1xx) are passed on to clients that know them."""
         exchange = self.exchange
-        while True:
+        for interim in range(MAX_INTERIM_RESPONSES + 1):
             raw = self._raw_head()
             known = exchange.stream.facts.get("answer")
             if known is not None and known[0] == raw:
@@ -216,8 +221,9 @@ class _Trip:
                 return head
             if head.status == 101:
                 raise BadGateway(f"{self.destination.endpoint} switched protocols, which it was not asked to")
-            if head.status != 100 and exchange.request.minor_version:
+            if interim < MAX_INTERIM_RESPONSES and head.status != 100 and exchange.request.minor_version:
                 exchange.stream.send(heads.render_response(head.status, forwarding.interim_fields(head), head.reason))
+        raise BadGateway(f"{self.destination.endpoint} gave more than {MAX_INTERIM_RESPONSES} interim responses")
 
     def _raw_head(self) -> bytes:
         stream, endpoint = self.connection.stream, self.destination.endpoint
@@ -233,6 +239,8 @@ class _Trip:
                 if not b"HTTP/1.".startswith(stream.pending[:7]):
                     raise BadGateway(f"{endpoint} answered something that is not HTTP/1.1")
                 head = stream.take_head()
+                if head is None and heads.has_bare_line_feed(stream.pending):
+                    raise BadGateway(f"{endpoint} ended a line of its head with a bare LF")
         except HeadTooLarge as exc:
             raise BadGateway(f"answer of {endpoint}: {exc}") from exc
         return head
@@ -249,6 +257,7 @@ class _Trip:
                 return b""
 
     def _check_patience(self, silent_since_s: float) -> None:
+        # Closing its sending side is the only sign that a client that leaves gives; nginx takes it as one as well.
         if self.exchange.body.finished and self.exchange.stream.peer_is_gone():
             raise PeerClosed("the client went away")
         # The kernel may wake us a little before the time-out that it was given.
@@ -273,7 +282,8 @@ class _Trip:
             stream.pending = b""
         else:
             self._stream_body(unsent, length, chunked)
-        if not exchange.body.finished:
+        if self.still_sending or not exchange.body.finished:
+            # The body counts as finished once it was read, which is before it was sent.
             _wake(stream.sock)
             return False
         return length != UNTIL_CLOSE and not stream.pending and heads.is_persistent(head)
@@ -293,8 +303,9 @@ class _Trip:
         """Write the head for the client, or give it again where the same answer to the same request came before."""
         exchange, destination = self.exchange, self.destination
         known = exchange.stream.facts.get("client head")
-        if known is not None and known[0] is head and known[1] is exchange.request and known[2] == exchange.close_after:
-            rendered: bytes = known[3]
+        key = (head, exchange.request, destination)
+        if known is not None and all(map(is_, known[0], key)) and known[1] == exchange.close_after:
+            rendered: bytes = known[2]
             return rendered
         fields = forwarding.response_fields(
             head, host=destination.host, target=destination.target, own_cookie=self.own_cookie
@@ -306,7 +317,7 @@ class _Trip:
             fields.append(("Content-Length", declared.partition(",")[0].strip(" \t")))
         fields += exchange.persistence_fields()
         rendered = heads.render_response(head.status, fields, head.reason)
-        exchange.stream.facts["client head"] = (head, exchange.request, exchange.close_after, rendered)
+        exchange.stream.facts["client head"] = (key, exchange.close_after, rendered)
         return rendered
 
     def _stream_body(self, unsent: bytes, length: int, chunked: bool) -> None:
@@ -330,6 +341,8 @@ class _Trip:
             if not exchange.started:
                 raise
             # The client has part of the answer: it must see a broken transfer, never one that seems complete.
+            if exchange.request.minor_version == 0:
+                exchange.stream.reset_at_close()
             raise PeerClosed(f"the answer broke off: {exc}") from exc
         exchange.started = True
         if unsent or chunked:

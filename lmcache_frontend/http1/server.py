@@ -9,6 +9,7 @@ Source: RFC 9112 section 9.
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import time
@@ -28,6 +29,7 @@ from lmcache_frontend.http1.streams import Stream, read_request_head
 logger = logging.getLogger(__name__)
 
 TURNED_AWAY_AT_ONCE = 64
+OUT_OF_DESCRIPTORS_PAUSE_S = 0.05
 
 Handler = Callable[[Exchange], None]
 
@@ -62,6 +64,7 @@ class Server(ThreadingHTTPServer):
         self._handle = handle
         self.limits = limits
         self.connections = Connections()
+        self._out_of_descriptors = False
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, BaseRequestHandler)
@@ -76,8 +79,21 @@ class Server(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection; where the process has no descriptor left, wait a little in place of trying at once."""
+        try:
+            return super().get_request()
+        except OSError as exc:
+            if exc.errno in (errno.EMFILE, errno.ENFILE):
+                if not self._out_of_descriptors:
+                    logger.error("cannot accept connections: %s", exc.strerror)
+                self._out_of_descriptors = True
+                time.sleep(OUT_OF_DESCRIPTORS_PAUSE_S)
+            raise
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve an accepted connection in a new thread, or turn it away where there are too many."""
+        self._out_of_descriptors = False
         excess = self.connections.count - self.limits.max_connections
         if excess >= TURNED_AWAY_AT_ONCE:
             request.close()

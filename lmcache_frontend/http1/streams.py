@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lmcache_frontend.errors import FrontendError, HeadTooLarge, PeerClosed, RequestTimeout
+from lmcache_frontend.errors import FrontendError, HeadTooLarge, PeerClosed, RequestTimeout, UriTooLong
 from lmcache_frontend.http1.framing import CHUNKED, UNTIL_CLOSE, ChunkDecoder
-from lmcache_frontend.http1.heads import HEAD_LIMIT_BYTES
+from lmcache_frontend.http1.heads import HEAD_LIMIT_BYTES, check_beginning
 
 RECEIVE_BYTES = 64 * 1024
 LARGE_BODY_BYTES = 256 * 1024
@@ -109,6 +109,23 @@ class Stream:
             return False
         except OSError:
             return True
+
+    def is_quiet(self) -> bool:
+        """Say, without waiting, whether the connection is open and nothing has come that was not asked for."""
+        if self.pending:
+            return False
+        try:
+            self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def reset_at_close(self) -> None:
+        """Let closing break the connection, where a regular end would make a part look like the whole."""
+        with contextlib.suppress(OSError):
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
 
     def drain_and_close(self) -> None:
         """Close so that the other side can still read our last answer: half-close, swallow a little, close.
@@ -232,30 +249,47 @@ class Body:
 def read_request_head(stream: Stream, *, idle_timeout_s: float, head_timeout_s: float) -> bytes | None:
     """Wait for the next request head; None where the client has nothing more to say.
 
-    One empty line before it is skipped (RFC 9112 section 2.2). Raises: RequestTimeout, HeadTooLarge, PeerClosed.
+    Empty lines before it are skipped (RFC 9112 section 2.2). Raises: RequestTimeout, HeadTooLarge, UriTooLong,
+    BadRequest for bytes that cannot become a head, PeerClosed.
     """
-    if not stream.pending:
-        stream.set_receive_timeout(idle_timeout_s)
-        try:
-            stream.pending = stream.sock.recv(RECEIVE_BYTES)
-        except BlockingIOError:
-            return None
-        except OSError as exc:
-            raise PeerClosed(f"connection broken: {exc.strerror}") from exc
+    while True:
         if not stream.pending:
-            return None
-    if stream.pending.startswith(b"\r\n"):
+            stream.set_receive_timeout(idle_timeout_s)
+            try:
+                stream.pending = stream.sock.recv(RECEIVE_BYTES)
+            except BlockingIOError:
+                return None
+            except OSError as exc:
+                raise PeerClosed(f"connection broken: {exc.strerror}") from exc
+            if not stream.pending:
+                return None
+        head = _take_request_head(stream)
+        if head is not None:
+            return head
+        if stream.pending:
+            return _rest_of_head(stream, head_timeout_s)
+
+
+def _take_request_head(stream: Stream) -> bytes | None:
+    """Take the head where it is whole; refuse at once what can never become one, lest it be waited for."""
+    while stream.pending.startswith(b"\r\n"):
         stream.pending = stream.pending[2:]
-    head = stream.take_head()
-    return head if head is not None else _rest_of_head(stream, head_timeout_s)
+    try:
+        head = stream.take_head()
+    except HeadTooLarge:
+        if stream.pending.find(b"\r\n", 0, HEAD_LIMIT_BYTES) < 0:
+            raise UriTooLong(f"request line of over {HEAD_LIMIT_BYTES} bytes") from None
+        raise
+    if head is None and stream.pending != b"\r":
+        check_beginning(stream.pending)
+    return head
 
 
 def _rest_of_head(stream: Stream, head_timeout_s: float) -> bytes:
     """Read on until the head is whole; the time-out is for all of it, since a byte now and then must not hold us."""
-    deadline = time.monotonic() + head_timeout_s
-    skipped_empty_line = not stream.pending
+    deadline_s = time.monotonic() + head_timeout_s
     while True:
-        remaining_s = deadline - time.monotonic()
+        remaining_s = deadline_s - time.monotonic()
         if remaining_s <= 0:
             raise RequestTimeout(f"no whole request head within {head_timeout_s:g} s")
         stream.set_receive_timeout(remaining_s)
@@ -268,9 +302,7 @@ def _rest_of_head(stream: Stream, head_timeout_s: float) -> bytes:
         if not data:
             raise PeerClosed("connection ended within a request head")
         stream.pending += data
-        if not skipped_empty_line and stream.pending.startswith(b"\r\n"):
-            stream.pending = stream.pending[2:]
-        head = stream.take_head()
+        head = _take_request_head(stream)
         if head is not None:
             return head
 

@@ -167,12 +167,17 @@ def _need_of_stranger(
     Raises: Forbidden, naming the flag, for who may not and for sockets outside the socket directory.
     """
     settings = services.settings
-    if any(targets.is_allowed(str(address), settings.allow_target) for address in (wanted, endpoint)):
+    patterns = settings.allow_target
+    if endpoint.port:
+        allowed = targets.is_address_allowed(wanted.host, endpoint.host, endpoint.port, patterns)
+    else:
+        allowed = targets.is_socket_allowed(endpoint.host, patterns)
+    if allowed:
         return rules.node_need(exchange.request.method, target)
+    _check_stranger(exchange, services, wanted)
     directory = os.path.realpath(settings.socket_dir)
     if not endpoint.port and not targets.socket_is_open_to_operators(endpoint.host, directory):
         raise Forbidden(f"{endpoint} is no node and lies outside {directory}; --allow-target {endpoint} allows it")
-    _check_stranger(exchange, services, wanted)
     return rules.CHANGES
 
 

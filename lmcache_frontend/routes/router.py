@@ -48,6 +48,9 @@ Table = list[tuple[Callable[[str], "re.Match[str] | None"], dict[str, Route]]]
 def _serve_own(exchange: Exchange, services: Services, table: Table) -> None:
     request = exchange.request
     path = request.target.partition("?")[0]
+    if path == "*":
+        exchange.respond(204, fields=(("Allow", "DELETE, GET, HEAD, OPTIONS, POST, PUT"),))
+        return
     match, routes = _find(table, path)
     route = routes.get("GET" if request.method == "HEAD" else request.method)
     allowed = ", ".join(sorted({*routes, *(["HEAD"] if "GET" in routes else []), "OPTIONS"}))
