@@ -21,9 +21,11 @@ FLOORS = (
     ("demo",),
     ("routes",),
     ("access",),
+    ("fleet",),
     ("cluster",),
+    ("exposition",),
     ("http1",),
-    ("settings", "logs"),
+    ("settings", "logs", "traffic"),
     ("errors",),
     ("__init__",),
 )
