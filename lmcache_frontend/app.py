@@ -9,20 +9,22 @@ import logging
 import os
 import socket
 import threading
-from functools import lru_cache
+import time
+from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from lmcache_frontend.access import targets
 from lmcache_frontend.access.clients import Client
-from lmcache_frontend.cluster.model import Node, Source
+from lmcache_frontend.cluster.model import LOCAL_PROXY, Node, Source
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.cluster.sources import NodeFile, load_listing, parse_listing, refresh_empty_proxies
 from lmcache_frontend.errors import BadGateway, BadRequest, StartError, UsageError
 from lmcache_frontend.http1.client import Pool
 from lmcache_frontend.http1.descriptors import connections_within_limits
 from lmcache_frontend.http1.exchange import Exchange
-from lmcache_frontend.http1.fetch import fetch
+from lmcache_frontend.http1.fetch import Answer, fetch
 from lmcache_frontend.http1.peers import can_look_up, owner_of_peer
 from lmcache_frontend.http1.processors import Gathering
 from lmcache_frontend.http1.server import Limits, Server
@@ -30,12 +32,19 @@ from lmcache_frontend.routes.pages import load_assets, static_directory
 from lmcache_frontend.routes.router import make_handler
 from lmcache_frontend.routes.services import Services
 from lmcache_frontend.settings import Settings
+from lmcache_frontend.traffic import Traffic
+
+if TYPE_CHECKING:
+    from lmcache_frontend.cluster.adapters.kinds import Ask
+    from lmcache_frontend.fleet.collector import Collector
 
 logger = logging.getLogger(__name__)
 
 HOUSEKEEPING_INTERVAL_S = 0.5
 EMPTY_PROXIES_INTERVAL_S = 30.0
-CHILDREN_LIMIT_BYTES = 16 * 1024 * 1024
+ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
+EVENT_STREAMS = 64
+COLLECTOR_DELAY_S = 0.3
 
 
 class App:
@@ -69,6 +78,9 @@ class App:
             reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
             raise StartError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from exc
         self.settings = settings._replace(port=self.server.server_port)
+        self._started_at = time.time()
+        self._collector: Collector | None = None
+        self._collector_lock = threading.Lock()
         self._cleanup.callback(self._pool.close)
         try:
             self._serve = make_handler(self._services())
@@ -91,9 +103,11 @@ class App:
         """Give the number of nodes, those behind proxies included."""
         return sum(len(proxy.nodes) for proxy in self.registry.snapshot.proxies.values())
 
-    def start(self) -> None:
-        """Serve, in threads of their own."""
+    def start(self, *, collecting: bool = True) -> None:
+        """Serve, in threads of their own; if not collecting, no node is asked but for who asks for it."""
         threading.Thread(target=self.server.serve_forever, name="accept", daemon=True).start()
+        if collecting:
+            threading.Thread(target=self._start_collecting, name="collector-start", daemon=True).start()
         threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
         threading.Thread(target=self._keep_asking, name="asking proxies", daemon=True).start()
 
@@ -105,6 +119,10 @@ class App:
     def stop(self) -> bool:
         """Drain and free everything; say whether all requests ended in time."""
         self._ended.set()
+        with self._collector_lock:
+            collector = self._collector
+        if collector is not None:
+            collector.stop()
         with contextlib.suppress(OSError):
             # Wakes the thread that waits for connections, which would look up only twice a second.
             self.server.socket.shutdown(socket.SHUT_RDWR)
@@ -140,12 +158,54 @@ class App:
             settings=self.settings,
             registry=self.registry,
             pool=self._pool,
-            assets=load_assets(static_directory()),
+            assets=cache(partial(load_assets, static_directory())),
             own_cookie=f"lmcache_frontend_{self.settings.port}",
             own_names=_own_names,
             describe_client=_describe_client,
+            connections=lambda: (self.server.connections.count, self._pool.idle_count),
             fetch_json=self._fetch_json,
+            ask_node=self._ask_node,
+            collector=self._the_collector,
+            traffic=Traffic(),
+            streams=threading.BoundedSemaphore(EVENT_STREAMS),
+            source_fault=lambda: self._node_file.fault if self._node_file is not None else "",
+            is_ending=self._ended.is_set,
+            started_at=self._started_at,
         )
+
+    def _the_collector(self) -> Collector:
+        """Give the collector, built when it is first needed: it brings many modules."""
+        with self._collector_lock:
+            if self._collector is None:
+                from lmcache_frontend.fleet.collector import Collector
+
+                self._collector = Collector(self.registry, self._ask_node, interval_s=self.settings.poll_interval_s)
+            return self._collector
+
+    def _start_collecting(self) -> None:
+        """Begin to watch the nodes, after a moment that the first requests have to themselves."""
+        if not self._ended.wait(COLLECTOR_DELAY_S):
+            self._the_collector().start()
+
+    def _ask_node(self, node: Node) -> Ask:
+        """Give the way to ask a node: straight, or by its name at the frontend that it is behind."""
+        asked, prefix = node, ""
+        if node.proxy != LOCAL_PROXY:
+            proxy = self.registry.snapshot.proxies.get(node.proxy)
+            asked = (proxy.address if proxy else None) or node
+            prefix = f"/proxy2/{quote(node.name, safe='')}"
+
+        def ask(target: str, timeout_s: float | None) -> Answer:
+            return fetch(
+                self._pool,
+                asked.endpoint,
+                asked.authority,
+                prefix + target,
+                timeout_s=timeout_s or self.settings.connect_timeout_s,
+                limit_bytes=ANSWER_LIMIT_BYTES,
+            )
+
+        return ask
 
     def _handle(self, exchange: Exchange) -> None:
         self._serve(exchange)
@@ -175,7 +235,7 @@ class App:
     def _fetch_json(self, node: Node, target: str) -> Any:
         timeout_s = self.settings.connect_timeout_s
         answer = fetch(
-            self._pool, node.endpoint, node.authority, target, timeout_s=timeout_s, limit_bytes=CHILDREN_LIMIT_BYTES
+            self._pool, node.endpoint, node.authority, target, timeout_s=timeout_s, limit_bytes=ANSWER_LIMIT_BYTES
         )
         if answer.head.status != 200:
             raise BadGateway(f"{node.endpoint} answered {answer.head.status}, expected 200")

@@ -35,6 +35,7 @@ class Settings(NamedTuple):
     demo: int = 0
     log_level: str = "warning"
     log_format: str = "text"
+    poll_interval_s: float = 10.0
     connect_timeout_s: float = 5.0
     node_timeout_s: float = 60.0
     head_timeout_s: float = 10.0
@@ -136,6 +137,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("log_level", _choice(*LOG_LEVELS), "LEVEL", ", ".join(LOG_LEVELS)),
     Option("log_format", _choice("text", "json"), "FORMAT", "text, or json with one object a line"),
+    Option("poll_interval_s", _seconds, "SECONDS", "how often each node is asked how it does"),
     Option("connect_timeout_s", _seconds, "SECONDS", "how long a node may take to accept a connection"),
     Option("node_timeout_s", _seconds, "SECONDS", "how long a node may be silent (600 at least for slow requests)"),
     Option("head_timeout_s", _seconds, "SECONDS", "how long a client may take for a request head"),

@@ -17,10 +17,13 @@ from tests.helpers.scripted import Script, ScriptedNode
 
 @pytest.fixture
 def start_app() -> Iterator[Callable[..., App]]:
-    """Give a function that starts a frontend in this process, on a free port, with settings as keywords."""
+    """Give a function that starts a frontend in this process, on a free port, with settings as keywords.
+
+    It leaves the nodes alone unless told to collect, so that scripted ones get just what a test sends them.
+    """
     with ExitStack() as cleanup:
 
-        def start(nodes: Any = (), **settings: Any) -> App:
+        def start(nodes: Any = (), *, collecting: bool = False, **settings: Any) -> App:
             values = {
                 "host": "127.0.0.1",
                 "port": 0,
@@ -29,7 +32,7 @@ def start_app() -> Iterator[Callable[..., App]]:
                 **settings,
             }
             app = App(Settings(**values))
-            app.start()
+            app.start(collecting=collecting)
             cleanup.callback(app.stop)
             return app
 

@@ -54,9 +54,15 @@ def _rows(method: str, need: Need, *paths: str) -> list[Row]:
 
 
 OWN_ROWS: tuple[Row, ...] = (
-    *_rows("GET", ANYBODY, "/", "/health", "/api/whoami"),
+    *_rows("GET", ANYBODY, "/", "/health", "/livez", "/readyz", "/api/whoami"),
     Row("GET", "/static/{path...}", ANYBODY),
     *_rows("GET", READS, "/api/nodes", "/api/proxies", "/api/proxies/{proxy}/nodes"),
+    *_rows("GET", READS, "/metrics", "/api/sd", "/api/fleet", "/api/fleet/events", "/api/fleet/series"),
+    *_rows("GET", READS, "/api/nodes/{node}/version", "/api/nodes/{node}/health", "/api/nodes/{node}/metrics"),
+    *_rows("GET", READS, "/api/nodes/{node}/threads", "/api/nodes/{node}/loggers", "/api/nodes/{node}/periodic"),
+    *_rows("GET", READS, "/api/nodes/{node}/backends", "/api/nodes/{node}/status", "/api/nodes/{node}/series"),
+    *_rows("GET", READS_SECRETS, "/api/nodes/{node}/conf", "/api/nodes/{node}/meta", "/api/nodes/{node}/inference"),
+    *_rows("GET", READS_SECRETS, "/api/nodes/{node}/env", "/api/fleet/env", "/api/fleet/drift"),
     *_rows("GET", CHANGES, "/api/proxies/{proxy}/refresh"),
     *_rows("POST", CHANGES, "/api/nodes", "/api/proxies", "/api/proxies/{proxy}/nodes", "/api/proxies/{proxy}/refresh"),
     *_rows("PUT", CHANGES, "/api/nodes/{node}"),

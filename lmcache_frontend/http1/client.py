@@ -213,6 +213,11 @@ class Pool:
                     kept.appendleft(connection)
                     break
 
+    @property
+    def idle_count(self) -> int:
+        """Give the number of connections that are kept."""
+        return sum(len(kept) for kept in list(self._idle.values()))
+
     def close(self) -> None:
         """Close all idle connections."""
         self.sweep(max_idle_s=-1.0)

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dashboard's files, the health answer that upstream's frontends look for, and who the client is.
 
-Files are read into memory once, at start, and served by exact path: nothing can be traversed to.
+Files are read into memory once, when the first is asked for, and served by exact path: nothing can be traversed to.
 """
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from lmcache_frontend import __version__
 from lmcache_frontend.access import clients, rules
-from lmcache_frontend.errors import NotFound, StartError
+from lmcache_frontend.errors import NotFound, ServiceUnavailable, StartError
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.routes.services import Asset, Route, Services, respond_json
 
@@ -51,6 +50,8 @@ def static_directory() -> Path:
 
 def load_assets(directory: Path) -> dict[str, Asset]:
     """Read every file below a folder: ``{path relative to it: Asset}``."""
+    import hashlib
+
     assets = {}
     for path in sorted(directory.rglob("*")):
         if path.is_file() and path.suffix not in (".py", ".pyc"):
@@ -62,7 +63,7 @@ def load_assets(directory: Path) -> dict[str, Asset]:
 
 def index(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     """Serve the page."""
-    _send(exchange, services.assets[INDEX])
+    _send(exchange, services.assets()[INDEX])
 
 
 def static(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
@@ -74,7 +75,7 @@ def static(exchange: Exchange, services: Services, parameters: dict[str, str]) -
     if path == INDEX:
         exchange.respond(308, fields=(("Location", "../"),))
         return
-    asset = services.assets.get(path)
+    asset = services.assets().get(path)
     if asset is None:
         raise NotFound("the dashboard has no such file")
     _send(exchange, asset)
@@ -83,6 +84,21 @@ def static(exchange: Exchange, services: Services, parameters: dict[str, str]) -
 def health(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     """Say that the service runs, in upstream's words."""
     respond_json(exchange, {"status": "healthy", "service": "lmcache-monitor"})
+
+
+def alive(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Say that the process serves; nothing of the nodes matters."""
+    respond_json(exchange, {"status": "alive"})
+
+
+def ready(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Say whether requests are welcome.
+
+    Raises: ServiceUnavailable while the service ends.
+    """
+    if services.is_ending():
+        raise ServiceUnavailable("the service is ending")
+    respond_json(exchange, {"status": "ready"})
 
 
 def whoami(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
@@ -125,5 +141,7 @@ ROUTES = (
     Route("GET", "/", index),
     Route("GET", "/static/{path...}", static),
     Route("GET", "/health", health),
+    Route("GET", "/livez", alive),
+    Route("GET", "/readyz", ready),
     Route("GET", "/api/whoami", whoami),
 )

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import os
 import re
+from time import perf_counter
 from urllib.parse import quote, unquote_to_bytes
 
 from lmcache_frontend.access import clients, rules, targets
 from lmcache_frontend.cluster.entries import SOCKET_PATH_LIMIT_BYTES
 from lmcache_frontend.cluster.model import Cluster, Node
-from lmcache_frontend.errors import BadGateway, BadRequest, Forbidden, MethodNotAllowed, NotFound
+from lmcache_frontend.errors import (
+    BadGateway,
+    BadRequest,
+    Forbidden,
+    FrontendError,
+    MethodNotAllowed,
+    NotFound,
+    PeerClosed,
+)
 from lmcache_frontend.http1.client import Endpoint, resolve
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.http1.relay import Destination, relay
@@ -21,6 +30,8 @@ from lmcache_frontend.routes.services import Services
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 SLOW_TIMEOUT_S = 600.0
+# What requests to targets that are no nodes are counted as: their names are the clients' to choose.
+STRANGER = ""
 
 
 def by_name(exchange: Exchange, services: Services) -> None:
@@ -32,17 +43,18 @@ def by_name(exchange: Exchange, services: Services) -> None:
     cluster = services.registry.snapshot
     known = exchange.stream.facts.get("passed")
     if known is not None and known[0] is request and known[1] is cluster:
-        _relay(exchange, services, known[2])
+        _relay(exchange, services, known[2], known[3])
         return
     name, rest = _split(request.target[len("/proxy2/") :])
     way = cluster.find(_decoded(name) if "%" in name else name)
     need = rules.node_need(request.method, rest, is_frontend=way.is_frontend)
     target = rest if way.child is None else f"/proxy2/{quote(way.child, safe='')}{rest}"
     destination = Destination(way.node.endpoint, way.node.authority, target)
+    label = way.node.name if way.child is None else f"{way.node.name}/{way.child}"
     if need == rules.READS:
         # The same request to the same cluster on this connection may pass again without being looked at.
-        exchange.stream.facts["passed"] = (request, cluster, destination)
-    _forward(exchange, services, destination, need)
+        exchange.stream.facts["passed"] = (request, cluster, destination, label)
+    _forward(exchange, services, destination, need, label)
 
 
 def by_address(exchange: Exchange, services: Services) -> None:
@@ -66,28 +78,40 @@ def by_address(exchange: Exchange, services: Services) -> None:
     if node is not None:
         is_frontend = any(proxy.address is node for proxy in cluster.proxies.values())
         need = rules.node_need(exchange.request.method, target, is_frontend=is_frontend)
-        _forward(exchange, services, Destination(endpoint, node.authority, target), need)
+        _forward(exchange, services, Destination(endpoint, node.authority, target), need, node.name)
         return
     need = _need_of_stranger(exchange, services, wanted, endpoint, target)
     authority = str(wanted) if wanted.port else "localhost"
-    _forward(exchange, services, Destination(endpoint, authority, target), need)
+    _forward(exchange, services, Destination(endpoint, authority, target), need, STRANGER)
 
 
-def _forward(exchange: Exchange, services: Services, destination: Destination, need: rules.Need) -> None:
+def _forward(exchange: Exchange, services: Services, destination: Destination, need: rules.Need, label: str) -> None:
     method = exchange.request.method
     if need.role > rules.Role.VIEWER or need.changes:
         if method not in METHODS:
             allowed = ", ".join(METHODS)
             raise MethodNotAllowed(f"{method[:20]} is not passed on, expected {allowed}", fields=(("Allow", allowed),))
         clients.authorize(services.describe_client(exchange), method, need)
-    _relay(exchange, services, destination)
+    _relay(exchange, services, destination, label)
 
 
-def _relay(exchange: Exchange, services: Services, destination: Destination) -> None:
+def _relay(exchange: Exchange, services: Services, destination: Destination, label: str) -> None:
+    """Carry the request out and count it under the name of the node."""
+    begun_s = perf_counter()
+    status = 0
     timeout_s = services.settings.node_timeout_s
     if "/run_script" in destination.target or "/cache/" in destination.target:
         timeout_s = max(timeout_s, SLOW_TIMEOUT_S)
-    relay(exchange, destination, services.pool, node_timeout_s=timeout_s, own_cookie=services.own_cookie)
+    try:
+        relay(exchange, destination, services.pool, node_timeout_s=timeout_s, own_cookie=services.own_cookie)
+        status = exchange.status
+    except PeerClosed:
+        raise
+    except FrontendError as exc:
+        status = exc.status
+        raise
+    finally:
+        services.traffic.note(label, exchange.request.method, status, perf_counter() - begun_s)
 
 
 def _split(rest: str) -> tuple[str, str]:

@@ -13,10 +13,10 @@ from urllib.parse import unquote_to_bytes
 from lmcache_frontend.access import clients, rules
 from lmcache_frontend.errors import BadRequest, MethodNotAllowed, NotFound
 from lmcache_frontend.http1.exchange import Exchange
-from lmcache_frontend.routes import nodes, pages, proxy
+from lmcache_frontend.routes import late, nodes, pages, proxy
 from lmcache_frontend.routes.services import Route, Services
 
-ROUTES = (*pages.ROUTES, *nodes.ROUTES)
+ROUTES = (*pages.ROUTES, *nodes.ROUTES, *late.ROUTES)
 
 
 def make_handler(services: Services) -> Callable[[Exchange], None]:

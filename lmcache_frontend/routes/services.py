@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from threading import BoundedSemaphore
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmcache_frontend.access.clients import Client
 from lmcache_frontend.cluster.model import Node
@@ -14,6 +15,11 @@ from lmcache_frontend.errors import BadRequest
 from lmcache_frontend.http1.client import Pool
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.settings import Settings
+from lmcache_frontend.traffic import Traffic
+
+if TYPE_CHECKING:
+    from lmcache_frontend.cluster.adapters.kinds import Ask
+    from lmcache_frontend.fleet.collector import Collector
 
 
 class Asset(NamedTuple):
@@ -25,16 +31,29 @@ class Asset(NamedTuple):
 
 
 class Services(NamedTuple):
-    """The parts of the running service; ``fetch_json(node, target)`` asks a frontend something."""
+    """The parts of the running service.
+
+    ``fetch_json(node, target)`` asks a frontend something; ``ask_node(node)`` gives the way to ask a node, through its
+    proxy where it has one; ``connections()`` gives the numbers of clients' and of kept node connections;
+    ``source_fault()`` says what is wrong with the list of nodes; ``streams`` bounds how many event streams there are.
+    """
 
     settings: Settings
     registry: Registry
     pool: Pool
-    assets: dict[str, Asset]
+    assets: Callable[[], dict[str, Asset]]
     own_cookie: str
     own_names: Callable[[], frozenset[str]]
     describe_client: Callable[[Exchange], Client]
+    connections: Callable[[], tuple[int, int]]
     fetch_json: Callable[[Node, str], Any]
+    ask_node: Callable[[Node], Ask]
+    collector: Callable[[], Collector]
+    traffic: Traffic
+    streams: BoundedSemaphore
+    source_fault: Callable[[], str]
+    is_ending: Callable[[], bool]
+    started_at: float
 
 
 Handler = Callable[[Exchange, Services, dict[str, str]], None]
@@ -48,10 +67,14 @@ class Route(NamedTuple):
     handler: Handler
 
 
-def respond_json(exchange: Exchange, document: Any, status: int = 200) -> None:
-    """Respond with a document as strict JSON."""
+def respond_json(
+    exchange: Exchange, document: Any, status: int = 200, fields: tuple[tuple[str, str], ...] = ()
+) -> None:
+    """Respond with a document as strict JSON; it may be kept where ``fields`` hold an entity tag to ask again with."""
     body = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
-    exchange.respond(status, body, fields=(("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")))
+    kept = "no-cache" if any(name == "ETag" for name, _ in fields) else "no-store"
+    guards = (("Cache-Control", kept), ("X-Content-Type-Options", "nosniff"))
+    exchange.respond(status, body, fields=(*guards, *fields))
 
 
 def read_json(exchange: Exchange) -> dict[str, Any]:

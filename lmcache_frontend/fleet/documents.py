@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fleet's state as the JSON that pages, tools and Prometheus's service discovery read. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from lmcache_frontend.cluster.model import LOCAL_PROXY, Cluster, Node
+from lmcache_frontend.fleet.snapshot import Figure, FleetSnapshot, NodeState, Problem, changes
+
+Document = dict[str, Any]
+
+
+def fleet_document(snapshot: FleetSnapshot, matches: Callable[[NodeState], bool] | None = None) -> Document:
+    """Give ``GET /api/fleet``; with a filter, the nodes that match and their problems, under the fleet's totals."""
+    nodes = [state for state in snapshot.nodes.values() if matches is None or matches(state)]
+    kept = {state.key for state in nodes}
+    problems = [problem for problem in snapshot.problems if problem.node is None or problem.node in kept]
+    return {
+        "snapshot": snapshot.number,
+        "taken_at": snapshot.taken_at,
+        "interval_s": snapshot.interval_s,
+        "totals": figures_document(snapshot.totals),
+        "nodes": [node_document(state) for state in nodes],
+        "problems": [problem_document(problem) for problem in problems],
+    }
+
+
+def event_document(before: FleetSnapshot, after: FleetSnapshot) -> Document:
+    """Give the data of an event: what is new in a snapshot for somebody who knows an earlier one."""
+    changed, gone = changes(before, after)
+    return {
+        "snapshot": after.number,
+        "taken_at": after.taken_at,
+        "totals": figures_document(after.totals),
+        "changed": [node_document(state) for state in changed],
+        "gone": gone,
+        "problems": [problem_document(problem) for problem in after.problems],
+    }
+
+
+def node_document(state: NodeState) -> Document:
+    """Give one node of the fleet."""
+    return {
+        "name": state.name,
+        "proxy": state.proxy,
+        "address": state.address,
+        "kind": state.kind,
+        "role": state.role,
+        "version": state.version,
+        "instance": state.instance,
+        "level": state.level.value,
+        "reasons": list(state.reasons),
+        "last_seen": state.last_seen,
+        "figures": figures_document(state.figures),
+    }
+
+
+def problem_document(problem: Problem) -> Document:
+    """Give one problem."""
+    return {"severity": problem.severity, "node": problem.node, "text": problem.text, "since": problem.since}
+
+
+def figures_document(figures: Mapping[str, Figure]) -> Document:
+    """Give figures; infinite values, which JSON has none of, are texts."""
+    return {name: {"value": _number(figure.value), "state": figure.state} for name, figure in figures.items()}
+
+
+def discovery_document(cluster: Cluster, states: Mapping[str, NodeState], own: str, *, direct: bool) -> list[Document]:
+    """Give the targets for Prometheus's HTTP service discovery: through this service, or each by its own address.
+
+    ``own`` is the authority that we were asked as. Sockets, and nodes behind proxies, have no address to be scraped at
+    directly, and are left out of direct targets.
+    """
+    found = []
+    for proxy in cluster.proxies.values():
+        for node in proxy.nodes.values():
+            key = node.name if proxy.name == LOCAL_PROXY else f"{proxy.name}/{node.name}"
+            state = states.get(key)
+            if direct and (proxy.name != LOCAL_PROXY or not node.endpoint.port):
+                continue
+            target, path = (str(node.endpoint), "/metrics") if direct else (own, _metrics_path(cluster, node, key))
+            found.append(
+                {
+                    "targets": [target],
+                    "labels": {
+                        "__scheme__": "http",
+                        "__metrics_path__": path,
+                        "__meta_lmcache_node": node.name,
+                        "__meta_lmcache_proxy": proxy.name,
+                        "__meta_lmcache_kind": state.kind if state else "unknown",
+                        "__meta_lmcache_role": state.role if state else "",
+                        "__meta_lmcache_version": (state.version if state else None) or "",
+                    },
+                }
+            )
+    return found
+
+
+def nodes_with(variables: Iterable[tuple[str, Mapping[str, str] | None]], wanted: str) -> Document:
+    """Tell the nodes whose environment meets ``NAME`` or ``NAME=VALUE`` from those whose environment is not known."""
+    name, equals, value = wanted.partition("=")
+    nodes, unknown = [], []
+    for key, environment in variables:
+        if environment is None:
+            unknown.append(key)
+        elif name in environment and (not equals or environment[name] == value):
+            nodes.append(key)
+    return {"nodes": nodes, "unknown": unknown}
+
+
+def _metrics_path(cluster: Cluster, node: Node, key: str) -> str:
+    way = cluster.ways.get(key)
+    name = key if way is None or way.node is node else f"{node.proxy}/{node.name}"
+    return f"/proxy2/{quote(name, safe='')}/metrics"
+
+
+def _number(value: float | None) -> float | str | None:
+    if value is None or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fleet's state, as one document, as a stream of events, and over time; and what a single node says of itself.
+
+Source of the event stream: the WHATWG HTML standard, section 9.2 (server-sent events).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from lmcache_frontend.cluster.adapters.kinds import Kind, Reading, State
+from lmcache_frontend.cluster.adapters.probe import probe
+from lmcache_frontend.cluster.adapters.read import read
+from lmcache_frontend.cluster.model import Node
+from lmcache_frontend.errors import BadRequest, FrontendError, NotFound, ServiceUnavailable
+from lmcache_frontend.fleet.documents import event_document, fleet_document, nodes_with
+from lmcache_frontend.fleet.filters import parse_filter
+from lmcache_frontend.fleet.snapshot import FleetSnapshot, key_of
+from lmcache_frontend.http1.exchange import Exchange
+from lmcache_frontend.routes.metrics import query_of
+from lmcache_frontend.routes.services import Services, respond_json
+
+KEEP_ALIVE_INTERVAL_S = 15.0
+ENVIRONMENTS_AT_ONCE = 8
+_NOTHING = FleetSnapshot(0, 0.0, 0.0, {}, {}, ())
+
+
+def fleet(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Give the newest snapshot, with ``?filter=`` the nodes that match; its number is the entity tag.
+
+    Raises: BadRequest for a malformed filter.
+    """
+    snapshot = services.collector().snapshot
+    text = _last(exchange, "filter")
+    matches = parse_filter(text) if text else None
+    etag = f'"{services.started_at:.0f}-{snapshot.number}"'
+    if not text and exchange.request.get("if-none-match") == etag:
+        exchange.respond(304, fields=(("ETag", etag), ("Cache-Control", "no-cache")))
+        return
+    respond_json(exchange, fleet_document(snapshot, matches), fields=(("ETag", etag),))
+
+
+def events(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Stream what changes, from the snapshot in ``Last-Event-ID`` on, else from nothing.
+
+    Raises: ServiceUnavailable where there are too many streams: pages poll then.
+    """
+    if not services.streams.acquire(blocking=False):
+        raise ServiceUnavailable("too many event streams, poll in place of this one", fields=(("Retry-After", "10"),))
+    try:
+        fields = (("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"), ("X-Content-Type-Options", "nosniff"))
+        exchange.respond_pieces(200, _event_pieces(exchange, services), "text/event-stream", fields)
+    finally:
+        services.streams.release()
+
+
+def fleet_series(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Give figures of the whole fleet over time.
+
+    Raises: BadRequest, NotFound.
+    """
+    _respond_series(exchange, services, None)
+
+
+def node_series(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
+    """Give figures of a node over time.
+
+    Raises: BadRequest, NotFound, Conflict.
+    """
+    _respond_series(exchange, services, _key(services, parameters["node"]))
+
+
+def drift(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Give where configurations and versions differ between nodes of a kind."""
+    respond_json(exchange, services.collector().drift())
+
+
+def environments(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Find the nodes with ``?filter=NAME`` or ``NAME=VALUE`` in their environment, which is asked for now, never kept.
+
+    Raises: BadRequest.
+    """
+    wanted = _last(exchange, "filter")
+    if not wanted:
+        raise BadRequest("filter is missing, expected NAME or NAME=VALUE")
+    nodes = [node for proxy in services.registry.snapshot.proxies.values() for node in proxy.nodes.values()]
+    with ThreadPoolExecutor(ENVIRONMENTS_AT_ONCE) as pool:
+        readings = list(pool.map(lambda node: _environment(services, node), nodes))
+    keys = [key_of(node.proxy, node.name) for node in nodes]
+    respond_json(exchange, nodes_with(zip(keys, readings, strict=True), wanted))
+
+
+def respond_item(exchange: Exchange, services: Services, name: str, item: str) -> None:
+    """Give what a node says of one of the adapters' items.
+
+    Raises: NotFound, Conflict.
+    """
+    node, key = _node(services, name)
+    reading = _read(services, node, key, item)
+    answer = {"state": reading.state.value, "reason": reading.reason, "read_at": time.time(), "data": reading.data}
+    respond_json(exchange, answer)
+
+
+def _read(services: Services, node: Node, key: str | None, item: str) -> Reading:
+    """Read an item; what a node is, is known of the collector's, and asked of one that it has not reached yet."""
+    ask = services.ask_node(node)
+    try:
+        identity = services.collector().identity(key) if key is not None else None
+        if identity is None:
+            identity = probe(ask, Kind.FRONTEND if key is None else Kind.UNKNOWN)
+    except FrontendError as exc:
+        return Reading(State.FAILED, str(exc))
+    return read(identity, item, ask)
+
+
+def _node(services: Services, name: str) -> tuple[Node, str | None]:
+    """Find a node and its key in the fleet, None for a proxy, which is not collected.
+
+    Raises: NotFound, Conflict.
+    """
+    cluster = services.registry.snapshot
+    proxy_name, node_name = cluster.locate(name)
+    if node_name is None:
+        address = cluster.proxies[proxy_name].address
+        if address is None:
+            raise NotFound(f"{name!r} is this frontend itself")
+        return address, None
+    return cluster.proxies[proxy_name].nodes[node_name], key_of(proxy_name, node_name)
+
+
+def _key(services: Services, name: str) -> str:
+    key = _node(services, name)[1]
+    if key is None:
+        raise NotFound(f"{name[:80]!r} is a proxy, of which no figures are kept")
+    return key
+
+
+def _environment(services: Services, node: Node) -> dict[str, str] | None:
+    reading = _read(services, node, key_of(node.proxy, node.name), "env")
+    return reading.data if reading.state is State.OK and isinstance(reading.data, dict) else None
+
+
+def _respond_series(exchange: Exchange, services: Services, key: str | None) -> None:
+    names = [name for value in query_of(exchange).get("name", ()) for name in value.split(",") if name]
+    if not names:
+        raise BadRequest("name is missing, expected one or more figures parted by commas")
+    since = _number(exchange, "since")
+    step_s = _number(exchange, "step") or 0.0
+    respond_json(exchange, services.collector().series(key, names, since, step_s))
+
+
+def _event_pieces(exchange: Exchange, services: Services) -> Iterator[bytes]:
+    collector = services.collector()
+    told = exchange.request.get("last-event-id") or ""
+    before = collector.recent(int(told)) if told.isascii() and told.isdigit() and len(told) < 16 else None
+    seen = before or _NOTHING
+    now: FleetSnapshot | None = collector.snapshot
+    while not services.is_ending():
+        if now is not None and now.number > seen.number:
+            yield _event(seen, now)
+            seen = now
+        elif now is None:
+            yield b": still here\n\n"
+        if exchange.stream.peer_is_gone():
+            return
+        now = collector.wait_for(seen.number + 1, KEEP_ALIVE_INTERVAL_S)
+
+
+def _event(before: FleetSnapshot, after: FleetSnapshot) -> bytes:
+    document = event_document(before, after)
+    # Who knows nothing, or something too old to tell what is gone since, is to forget what it knows.
+    document["complete"] = before.number == 0
+    return f"id: {after.number}\nevent: snapshot\ndata: {json.dumps(document, allow_nan=False)}\n\n".encode()
+
+
+def _last(exchange: Exchange, name: str) -> str:
+    return query_of(exchange).get(name, [""])[-1]
+
+
+def _number(exchange: Exchange, name: str) -> float | None:
+    text = _last(exchange, name)
+    if not text:
+        return None
+    try:
+        value: Any = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        raise BadRequest(f"{name} is {text[:40]!a}, expected a number of seconds")
+    return float(value)

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fleet's endpoints, over real sockets, with simulated nodes behind them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lmcache_frontend.app import App
+from lmcache_frontend.exposition.parse import parse
+from lmcache_frontend.settings import Settings
+from tests.helpers.scripted import ScriptedNode, answering
+from tests.helpers.talking import Reply, ask
+from tests.helpers.waiting import wait_until
+
+StartApp = Callable[..., App]
+NAMES = {"demo_scheduler", "demo_worker0", "demo_worker1", "demo_mp0"}
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[App]:
+    running = App(Settings(host="127.0.0.1", port=0, demo=4, poll_interval_s=1.0, drain_timeout_s=1.0))
+    running.start()
+    try:
+        wait_until(lambda: len([node for node in fleet(running)["nodes"] if node["level"] == "healthy"]) == 4)
+        yield running
+    finally:
+        running.stop()
+
+
+def get(app: App, target: str, **fields: str) -> Reply:
+    return ask(
+        app.settings.port, "GET", target, fields={name.replace("_", "-"): value for name, value in fields.items()}
+    )
+
+
+def fleet(app: App, query: str = "") -> Any:
+    return json.loads(get(app, "/api/fleet" + query).body)
+
+
+def test_the_fleet_is_one_document(app: App) -> None:
+    document = fleet(app)
+    assert {node["name"] for node in document["nodes"]} == NAMES
+    assert {node["kind"] for node in document["nodes"]} == {"scheduler", "worker", "mp"}
+    worker = next(node for node in document["nodes"] if node["name"] == "demo_worker0")
+    assert worker["version"] == "0.5.6-g3e11e108"
+    assert 0 < worker["figures"]["lookup_hit_rate_total"]["value"] <= 1
+    assert document["totals"]["lookups_total"]["value"] > 0
+    assert document["interval_s"] == 1.0
+
+
+def test_an_unchanged_fleet_is_304(app: App) -> None:
+    def unchanged() -> bool:
+        etag = get(app, "/api/fleet").fields["ETag"]
+        return get(app, "/api/fleet", If_None_Match=etag).status == 304
+
+    wait_until(unchanged)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("kind:mp", {"demo_mp0"}),
+        ("worker", {"demo_worker0", "demo_worker1"}),
+        ("state:healthy%20worker1", {"demo_worker1"}),
+        ("version:0.5.6", NAMES),
+        ("version:0.4", set()),
+        ("proxy:local_proxy%20kind:scheduler", {"demo_scheduler"}),
+        ("label:zone=a", set()),
+    ],
+)
+def test_filters(app: App, text: str, names: set[str]) -> None:
+    assert {node["name"] for node in fleet(app, f"?filter={text}")["nodes"]} == names
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/api/fleet?filter=colour:red",
+        "/api/fleet?filter=state:",
+        "/api/fleet?filter=%ff",
+        "/api/fleet/series",
+        "/api/fleet/series?name=lookups_per_s&since=soon",
+        "/api/fleet/series?name=lookups_per_s&step=-1",
+        "/api/fleet/env",
+        "/metrics?" + "a=1&" * 1001,
+    ],
+)
+def test_a_bad_question_is_400(app: App, target: str) -> None:
+    reply = get(app, target)
+    assert (reply.status, bool(reply.detail)) == (400, True)
+
+
+def test_events_begin_with_everything_and_go_on_with_what_changed(start_app: StartApp) -> None:
+    app = start_app(demo=4, collecting=True, poll_interval_s=0.5)
+    wait_until(lambda: len(fleet(app)["nodes"]) == 4)
+    first = next_events(app, 2)
+    assert first[0]["complete"]
+    assert {node["name"] for node in first[0]["changed"]} == NAMES
+    assert not first[1]["complete"]
+    assert first[1]["snapshot"] > first[0]["snapshot"]
+    assert not next_events(app, 1, last=first[1]["snapshot"])[0]["complete"]
+    assert ask(app.settings.port, "DELETE", "/api/nodes/demo_mp0").status == 200
+    wait_until(lambda: "demo_mp0" in next_events(app, 1, last=first[1]["snapshot"])[0]["gone"])
+
+
+def next_events(app: App, count: int, last: int | None = None) -> list[Any]:
+    with socket.create_connection(("127.0.0.1", app.settings.port), timeout=10) as sock:
+        head = "" if last is None else f"Last-Event-ID: {last}\r\n"
+        sock.sendall(f"GET /api/fleet/events HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
+        received = b""
+        while received.count(b"\n\n\r\n") < count:
+            piece = sock.recv(65536)
+            assert piece
+            received += piece
+        assert b"Content-Type: text/event-stream" in received
+        assert b"X-Accel-Buffering: no" in received
+        lines = received.decode().splitlines()
+        return [json.loads(line[6:]) for line in lines if line.startswith("data: ")][:count]
+
+
+def test_streams_past_the_cap_are_503(app: App) -> None:
+    services = []
+    try:
+        for _ in range(64):
+            sock = socket.create_connection(("127.0.0.1", app.settings.port), timeout=10)
+            services.append(sock)
+            sock.sendall(b"GET /api/fleet/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b" 200 " in sock.recv(4096)
+        reply = get(app, "/api/fleet/events")
+        assert (reply.status, reply.fields["Retry-After"]) == (503, "10")
+    finally:
+        for sock in services:
+            sock.close()
+
+
+def test_series_of_a_node_and_of_the_fleet(app: App) -> None:
+    for target in ("/api/fleet/series", "/api/nodes/demo_worker0/series"):
+        answer = json.loads(get(app, f"{target}?name=lookup_hit_rate,lookups_per_s").body)
+        assert set(answer["series"]) == {"lookup_hit_rate", "lookups_per_s"}
+        assert answer["step_s"] > 0
+        assert abs(answer["start"] - time.time()) < 3600
+    assert get(app, "/api/nodes/demo_worker0/series?name=colour").status == 404
+    assert get(app, "/api/nodes/nope/series?name=lookups_per_s").status == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "item", "state"),
+    [
+        ("demo_worker0", "version", "ok"),
+        ("demo_worker0", "conf", "ok"),
+        ("demo_worker0", "threads", "ok"),
+        ("demo_worker0", "loggers", "ok"),
+        ("demo_worker0", "periodic", "ok"),
+        ("demo_worker0", "metrics", "ok"),
+        ("demo_worker0", "env", "ok"),
+        ("demo_mp0", "status", "ok"),
+        ("demo_mp0", "meta", "unsupported"),
+        ("demo_worker0", "status", "unsupported"),
+    ],
+)
+def test_items_of_a_node(app: App, name: str, item: str, state: str) -> None:
+    answer = json.loads(get(app, f"/api/nodes/{name}/{item}").body, parse_constant=pytest.fail)
+    assert answer["state"] == state
+    assert (answer["reason"] is None) == (state == "ok")
+    assert (answer["data"] is None) == (state != "ok")
+
+
+def test_what_may_hold_secrets_is_not_for_viewers(app: App) -> None:
+    for target in ("/api/nodes/demo_worker0/env", "/api/nodes/demo_worker0/conf", "/api/fleet/drift", "/api/fleet/env"):
+        assert get(app, target, Via="1.1 edge").status == 403
+    assert get(app, "/api/nodes/demo_worker0/health", Via="1.1 edge").status == 200
+
+
+def test_drift_and_environment(app: App) -> None:
+    document = json.loads(get(app, "/api/fleet/drift").body)
+    assert [(entry["version"], len(entry["nodes"])) for entry in document["versions"]] == [("0.5.6-g3e11e108", 4)]
+    environment = json.loads(get(app, "/api/nodes/demo_worker0/env").body)["data"]
+    name, value = next(iter(environment.items()))
+    assert "demo_worker0" in json.loads(get(app, f"/api/fleet/env?filter={name}={value}").body)["nodes"]
+    assert json.loads(get(app, "/api/fleet/env?filter=NO_SUCH_NAME").body) == {"nodes": [], "unknown": []}
+
+
+def test_one_exposition_of_all_nodes(app: App) -> None:
+    ask(app.settings.port, "GET", "/proxy2/demo_worker0/version")
+    reply = get(app, "/metrics")
+    assert reply.fields["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    parsed = parse(reply.body.decode())
+    assert not parsed.faults
+    up = {dict(sample.labels)["node"]: sample.value for sample in parsed.families["lmcache_frontend_node_up"].samples}
+    assert up == dict.fromkeys(NAMES, 1.0)
+    nodes = {dict(sample.labels)["node"] for sample in parsed.families["process_start_time_seconds"].samples}
+    assert nodes == NAMES
+    requests = parsed.families["lmcache_frontend_proxied_requests_total"].samples
+    assert any(dict(sample.labels) == {"node": "demo_worker0", "method": "GET", "code": "2xx"} for sample in requests)
+    assert gzip.decompress(get(app, "/metrics", Accept_Encoding="gzip").body).startswith(b"# HELP")
+
+
+def test_the_exposition_can_be_narrowed_and_be_openmetrics(app: App) -> None:
+    parsed = parse(get(app, "/metrics?node=demo_mp0&family=process_open_fds").body.decode())
+    assert [dict(sample.labels)["node"] for sample in parsed.families["process_open_fds"].samples] == ["demo_mp0"]
+    assert set(parsed.families) == {"process_open_fds"}
+    reply = get(app, "/metrics", Accept="application/openmetrics-text;version=1.0.0")
+    assert reply.fields["Content-Type"].startswith("application/openmetrics-text")
+    assert reply.body.endswith(b"# EOF\n")
+
+
+def test_no_nodes_are_a_valid_exposition(start_app: StartApp) -> None:
+    parsed = parse(get(start_app(collecting=True), "/metrics", X_Prometheus_Scrape_Timeout_Seconds="1").body.decode())
+    assert not parsed.faults
+    assert parsed.families["lmcache_frontend_build_info"].samples[0].value == 1
+
+
+def test_a_dead_node_is_down_and_leaves_no_stale_samples(start_app: StartApp) -> None:
+    app = start_app([{"name": "gone", "host": "127.0.0.1", "port": 9}], demo=1, collecting=True, poll_interval_s=0.5)
+    wait_until(lambda: len([node for node in fleet(app)["nodes"] if node["level"] == "healthy"]) == 1)
+    gone = next(node for node in fleet(app)["nodes"] if node["name"] == "gone")
+    assert (gone["level"], "refused" in " ".join(gone["reasons"])) == ("unreachable", True)
+    parsed = parse(get(app, "/metrics").body.decode())
+    up = {dict(sample.labels)["node"]: sample.value for sample in parsed.families["lmcache_frontend_node_up"].samples}
+    assert up == {"gone": 0.0, "demo_worker0": 1.0}
+    assert {dict(sample.labels)["node"] for sample in parsed.families["process_open_fds"].samples} == {"demo_worker0"}
+
+
+def test_service_discovery(app: App) -> None:
+    targets = json.loads(get(app, "/api/sd").body)
+    labels = {target["labels"]["__meta_lmcache_node"]: target["labels"] for target in targets}
+    assert set(labels) == NAMES
+    for target in targets:
+        assert target["targets"] == [f"127.0.0.1:{app.settings.port}"]
+        assert get(app, target["labels"]["__metrics_path__"]).status == 200
+    direct = json.loads(get(app, "/api/sd?direct=1").body)
+    assert [target["labels"]["__meta_lmcache_node"] for target in direct] == ["demo_mp0"]
+
+
+def test_alive_and_ready(app: App) -> None:
+    assert json.loads(get(app, "/livez").body) == {"status": "alive"}
+    assert json.loads(get(app, "/readyz").body) == {"status": "ready"}
+
+
+def test_a_node_that_answers_garbage_is_said_to(start_app: StartApp, start_node: Callable[..., ScriptedNode]) -> None:
+    node = start_node(answering(b"SSH-2.0-x\r\n"))
+    app = start_app([node.entry])
+    answer = json.loads(get(app, "/api/nodes/node/version").body)
+    assert (answer["state"], answer["data"]) == ("failed", None)
+    assert answer["reason"]
