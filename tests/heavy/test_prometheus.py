@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Prometheus scrapes the one exposition and the targets of service discovery."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from lmcache_frontend.app import App
+from lmcache_frontend.settings import Settings
+from tests.helpers.parts import program
+from tests.helpers.ports import free_port
+from tests.helpers.talking import ask
+from tests.helpers.waiting import wait_until
+
+NODES = ("demo_scheduler", "demo_worker0", "demo_worker1", "demo_mp0")
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[App]:
+    running = App(Settings(host="127.0.0.1", port=0, demo=4, poll_interval_s=1.0))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def prometheus(app: App, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    directory = tmp_path_factory.mktemp("prometheus")
+    target = f"127.0.0.1:{app.settings.port}"
+    configuration = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "scrape_configs": [
+            {"job_name": "merged", "honor_labels": True, "static_configs": [{"targets": [target]}]},
+            {
+                "job_name": "nodes",
+                "http_sd_configs": [{"url": f"http://{target}/api/sd", "refresh_interval": "2s"}],
+                "relabel_configs": [{"source_labels": ["__meta_lmcache_node"], "target_label": "lmcache_node"}],
+            },
+        ],
+    }
+    # JSON is YAML.
+    (directory / "prometheus.yml").write_text(json.dumps(configuration))
+    port = free_port()
+    log = (directory / "log").open("w")
+    process = subprocess.Popen(
+        [
+            program("prometheus", "prometheus"),
+            f"--config.file={directory / 'prometheus.yml'}",
+            f"--storage.tsdb.path={directory / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        wait_until(lambda: is_ready(port), timeout_s=60, interval_s=0.2)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+        log.close()
+
+
+def is_ready(port: int) -> bool:
+    try:
+        return ask(port, "GET", "/-/ready").status == 200
+    except OSError:
+        return False
+
+
+def query(port: int, expression: str) -> dict[str, float]:
+    """Give the values of an instant query by the label ``node``, else by ``lmcache_node`` or ``job``."""
+    answer: Any = json.loads(ask(port, "GET", f"/api/v1/query?query={quote(expression)}").body)
+    values = {}
+    for series in answer["data"]["result"]:
+        labels = series["metric"]
+        values[labels.get("node") or labels.get("lmcache_node") or labels["job"]] = float(series["value"][1])
+    return values
+
+
+def test_every_target_is_up_and_none_reports_an_error(prometheus: int) -> None:
+    wait_until(lambda: len(query(prometheus, "up == 1")) == 1 + len(NODES), timeout_s=60, interval_s=0.5)
+    targets = json.loads(ask(prometheus, "GET", "/api/v1/targets").body)["data"]["activeTargets"]
+    assert len(targets) == 1 + len(NODES)
+    assert {target["lastError"] for target in targets} == {""}
+
+
+def test_a_query_by_node_gives_the_nodes_own_values(prometheus: int, app: App) -> None:
+    wait_until(lambda: len(query(prometheus, "lmcache_frontend_node_up")) == len(NODES), timeout_s=60, interval_s=0.5)
+    assert query(prometheus, "lmcache_frontend_node_up") == dict.fromkeys(NODES, 1.0)
+    merged = query(prometheus, 'process_start_time_seconds{job="merged"}')
+    direct = query(prometheus, 'process_start_time_seconds{job="nodes"}')
+    assert merged == direct
+    assert set(merged) == set(NODES)
