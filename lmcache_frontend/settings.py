@@ -36,6 +36,7 @@ class Settings(NamedTuple):
     log_level: str = "warning"
     log_format: str = "text"
     poll_interval_s: float = 10.0
+    prometheus_url: str | None = None
     connect_timeout_s: float = 5.0
     node_timeout_s: float = 60.0
     head_timeout_s: float = 10.0
@@ -111,6 +112,13 @@ def _text(value: Any) -> str:
     return value
 
 
+def _http_url(value: Any) -> str:
+    text = _text(value)
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text):
+        raise ValueError("expected an address as http://host:9090, without user information")
+    return text.rstrip("/")
+
+
 def _listing(value: Any) -> str:
     """Take node entries as JSON text, or, in a settings file, as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
@@ -138,6 +146,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("log_level", _choice(*LOG_LEVELS), "LEVEL", ", ".join(LOG_LEVELS)),
     Option("log_format", _choice("text", "json"), "FORMAT", "text, or json with one object a line"),
     Option("poll_interval_s", _seconds, "SECONDS", "how often each node is asked how it does"),
+    Option("prometheus_url", _http_url, "URL", "a Prometheus that scrapes us, for figures of longer ago than is kept"),
     Option("connect_timeout_s", _seconds, "SECONDS", "how long a node may take to accept a connection"),
     Option("node_timeout_s", _seconds, "SECONDS", "how long a node may be silent (600 at least for slow requests)"),
     Option("head_timeout_s", _seconds, "SECONDS", "how long a client may take for a request head"),

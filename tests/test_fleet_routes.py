@@ -172,6 +172,12 @@ def test_items_of_a_node(app: App, name: str, item: str, state: str) -> None:
     assert (answer["data"] is None) == (state != "ok")
 
 
+def test_a_prometheus_that_does_not_answer_leaves_what_is_kept(start_app: StartApp) -> None:
+    app = start_app(demo=1, prometheus_url="http://127.0.0.1:9")
+    answer = json.loads(get(app, "/api/fleet/series?name=lookups_per_s&since=1000").body)
+    assert (answer["source"], "refused" in answer["note"].lower()) == ("own", True)
+
+
 def test_what_may_hold_secrets_is_not_for_viewers(app: App) -> None:
     for target in ("/api/nodes/demo_worker0/env", "/api/nodes/demo_worker0/conf", "/api/fleet/drift", "/api/fleet/env"):
         assert get(app, target, Via="1.1 edge").status == 403

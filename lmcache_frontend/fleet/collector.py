@@ -31,8 +31,9 @@ logger = logging.getLogger(__name__)
 INTERVAL_S = 10.0
 # Nodes are asked in the first part of a round, so that most answers are in before it ends.
 SPREAD = 0.8
-# A node that was never reached has this long for its first answer, as it may be one of hundreds that are not there.
-FIRST_ANSWER_TIMEOUT_S = 1.0
+# A node that was never reached has this long for its first answer, as it may be one of hundreds that are not there,
+# with others waiting behind it. It is asked again at once, with more patience, by those that ask the dead.
+FIRST_ANSWER_TIMEOUT_S = 0.5
 PUBLICATION_INTERVAL_S = 1.0
 TICK_S = 0.25
 STOP_TIMEOUT_S = 0.9
@@ -246,6 +247,8 @@ class Collector:
             watch.errors["internal"] += 1
             error = BadGateway(f"answer of {watch.node.endpoint} not understood: {type(exc).__name__}")
             fail(watch, error, self._now(), count=False)
+        if is_new and watch.failures and watch.errors["timeout"]:
+            watch.retry_at, watch.last_round = self._steady_clock(), None
         if is_new or watch.state.level is not before.level:
             self._changed = True
             _log_change(watch, is_new=is_new)

@@ -29,25 +29,26 @@ def own_metrics(snapshot: FleetSnapshot, statistics: Statistics, traffic: Totals
     return [*_node_metrics(snapshot), *_collector_metrics(statistics), *_traffic_metrics(traffic), *_self(service)]
 
 
-def _labels(state: NodeState) -> dict[str, str]:
+def labels_of(state: NodeState) -> dict[str, str]:
+    """Give the labels that tell a node's samples from others'."""
     return {"node": state.name} if state.proxy == LOCAL_PROXY else {"node": state.name, "proxy": state.proxy}
 
 
 def _node_metrics(snapshot: FleetSnapshot) -> list[Metric]:
     states = list(snapshot.nodes.values())
-    up: Samples = [("", _labels(state), float(state.level is not Level.UNREACHABLE)) for state in states]
+    up: Samples = [("", labels_of(state), float(state.level is not Level.UNREACHABLE)) for state in states]
     levels: Samples = [
-        ("", {**_labels(state), "state": level.value}, float(state.level is level))
+        ("", {**labels_of(state), "state": level.value}, float(state.level is level))
         for state in states
         for level in Level
     ]
     ages: Samples = [
-        ("", _labels(state), max(0.0, snapshot.taken_at - state.scraped_at))
+        ("", labels_of(state), max(0.0, snapshot.taken_at - state.scraped_at))
         for state in states
         if state.scraped_at is not None
     ]
     durations: Samples = [
-        ("", _labels(state), state.scrape_seconds) for state in states if state.scrape_seconds is not None
+        ("", labels_of(state), state.scrape_seconds) for state in states if state.scrape_seconds is not None
     ]
     prefix = "lmcache_frontend_node"
     return [

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import time
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from lmcache_frontend.errors import BadGateway, FrontendError, GatewayTimeout, PeerClosed
 from lmcache_frontend.http1 import heads
@@ -83,3 +85,25 @@ def _read_head(stream: Stream) -> heads.ResponseHead:
             raise PeerClosed("connection ended before the answer")
         stream.pending = kept + data
     return heads.parse_response(raw)
+
+
+def ask_url(url: str, *, timeout_s: float, limit_bytes: int = 16 * 1024 * 1024) -> bytes:
+    """GET an address that is no node's, over http or https, and give the body of whatever status it has.
+
+    Raises: BadGateway, GatewayTimeout.
+    """
+    parts = urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.netloc, timeout=timeout_s)
+    try:
+        connection.request("GET", f"{parts.path or '/'}?{parts.query}", headers={"Accept": "application/json"})
+        body = connection.getresponse().read(limit_bytes + 1)
+    except TimeoutError as exc:
+        raise GatewayTimeout(f"{parts.netloc} did not answer within {timeout_s:g} s") from exc
+    except (OSError, HTTPException) as exc:
+        raise BadGateway(f"{parts.netloc}: {getattr(exc, 'strerror', None) or 'no answer in HTTP'}") from exc
+    finally:
+        connection.close()
+    if len(body) > limit_bytes:
+        raise BadGateway(f"{parts.netloc} answered with over {limit_bytes} bytes")
+    return body

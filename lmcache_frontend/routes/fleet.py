@@ -7,6 +7,7 @@ Source of the event stream: the WHATWG HTML standard, section 9.2 (server-sent e
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -20,12 +21,19 @@ from lmcache_frontend.cluster.model import Node
 from lmcache_frontend.errors import BadRequest, FrontendError, NotFound, ServiceUnavailable
 from lmcache_frontend.fleet.documents import event_document, fleet_document, nodes_with
 from lmcache_frontend.fleet.filters import parse_filter
+from lmcache_frontend.fleet.own_metrics import labels_of
+from lmcache_frontend.fleet.prometheus import fetch_series
 from lmcache_frontend.fleet.snapshot import FleetSnapshot, key_of
 from lmcache_frontend.http1.exchange import Exchange
+from lmcache_frontend.http1.fetch import ask_url
 from lmcache_frontend.routes.metrics import query_of
 from lmcache_frontend.routes.services import Services, respond_json
 
+logger = logging.getLogger(__name__)
+
 KEEP_ALIVE_INTERVAL_S = 15.0
+KEPT_S = 24 * 3600.0
+PROMETHEUS_TIMEOUT_S = 10.0
 ENVIRONMENTS_AT_ONCE = 8
 _NOTHING = FleetSnapshot(0, 0.0, 0.0, {}, {}, ())
 
@@ -151,7 +159,30 @@ def _respond_series(exchange: Exchange, services: Services, key: str | None) -> 
         raise BadRequest("name is missing, expected one or more figures parted by commas")
     since = _number(exchange, "since")
     step_s = _number(exchange, "step") or 0.0
-    respond_json(exchange, services.collector().series(key, names, since, step_s))
+    collector = services.collector()
+    # Also checks the names, and is what there is where Prometheus does not answer.
+    kept = {**collector.series(key, names, since, step_s), "source": "own"}
+    url = services.settings.prometheus_url
+    now = time.time()
+    if url is None or since is None or since >= max(services.started_at, now - KEPT_S):
+        respond_json(exchange, kept)
+        return
+    state = collector.snapshot.nodes.get(key) if key is not None else None
+    capacity = (state.figures if state else collector.snapshot.totals).get("cpu_capacity_bytes")
+    try:
+        longer = fetch_series(
+            lambda target: ask_url(url + target, timeout_s=PROMETHEUS_TIMEOUT_S),
+            names,
+            {} if state is None else labels_of(state),
+            since=since,
+            until=now,
+            step_s=step_s,
+            cpu_capacity_bytes=capacity.value if capacity else None,
+        )
+        respond_json(exchange, {**longer, "source": "prometheus"})
+    except FrontendError as exc:
+        logger.warning("series from Prometheus: %s", exc)
+        respond_json(exchange, {**kept, "note": str(exc)})
 
 
 def _event_pieces(exchange: Exchange, services: Services) -> Iterator[bytes]:

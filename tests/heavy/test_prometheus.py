@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -22,15 +23,21 @@ NODES = ("demo_scheduler", "demo_worker0", "demo_worker1", "demo_mp0")
 
 
 @pytest.fixture(scope="module")
-def app() -> Iterator[App]:
-    running = App(Settings(host="127.0.0.1", port=0, demo=4, poll_interval_s=1.0))
+def prometheus_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def app(prometheus_port: int) -> Iterator[App]:
+    url = f"http://127.0.0.1:{prometheus_port}"
+    running = App(Settings(host="127.0.0.1", port=0, demo=4, poll_interval_s=1.0, prometheus_url=url))
     running.start()
     yield running
     running.stop()
 
 
 @pytest.fixture(scope="module")
-def prometheus(app: App, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def prometheus(app: App, prometheus_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     directory = tmp_path_factory.mktemp("prometheus")
     target = f"127.0.0.1:{app.settings.port}"
     configuration = {
@@ -46,7 +53,7 @@ def prometheus(app: App, tmp_path_factory: pytest.TempPathFactory) -> Iterator[i
     }
     # JSON is YAML.
     (directory / "prometheus.yml").write_text(json.dumps(configuration))
-    port = free_port()
+    port = prometheus_port
     log = (directory / "log").open("w")
     process = subprocess.Popen(
         [
@@ -98,3 +105,16 @@ def test_a_query_by_node_gives_the_nodes_own_values(prometheus: int, app: App) -
     direct = query(prometheus, 'process_start_time_seconds{job="nodes"}')
     assert merged == direct
     assert set(merged) == set(NODES)
+
+
+@pytest.mark.parametrize("target", ["/api/fleet/series", "/api/nodes/demo_worker0/series"])
+def test_times_before_our_start_come_from_prometheus(prometheus: int, app: App, target: str) -> None:
+    def values() -> list[float]:
+        since = int(time.time()) - 600
+        reply = ask(app.settings.port, "GET", f"{target}?name=lookups_per_s,lookup_hit_rate&since={since}&step=10")
+        answer: Any = json.loads(reply.body)
+        assert answer["source"] == "prometheus", answer
+        assert len(answer["series"]["lookups_per_s"]) in (60, 61)
+        return [value for value in answer["series"]["lookups_per_s"] if value is not None and value > 0]
+
+    assert wait_until(values, timeout_s=60, interval_s=0.5)
