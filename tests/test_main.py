@@ -69,7 +69,9 @@ def test_it_says_where_it_is_and_ends_gently(
     assert ask(port, "GET", "/health").status == 200
     process.send_signal(number)
     out, err = process.communicate(timeout=10)
-    assert (process.returncode, out, err) == (0, "", "")
+    # That nobody listens at the node's port may have been noticed meanwhile.
+    assert (process.returncode, out) == (0, "")
+    assert all("node n is unreachable" in line for line in err.splitlines())
 
 
 def test_a_signal_is_heard_however_busy_the_threads_are(
@@ -143,7 +145,7 @@ def test_a_changed_file_is_loaded_while_it_runs(
     path.write_text('[{"name": "broken"')
     path.with_suffix(".new").write_text(NODE.replace('"n"', '"m"'))
     assert process.stderr is not None
-    assert "not JSON" in process.stderr.readline()
+    assert any("not JSON" in line for line in iter(process.stderr.readline, ""))
     assert names() == ["n"]
     path.with_suffix(".new").rename(path)
     wait_until(lambda: names() == ["m"])
