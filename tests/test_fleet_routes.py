@@ -55,6 +55,13 @@ def test_the_fleet_is_one_document(app: App) -> None:
     assert document["interval_s"] == 1.0
 
 
+def test_a_large_document_is_compressed_where_that_is_accepted(app: App) -> None:
+    reply = get(app, "/api/fleet", Accept_Encoding="gzip")
+    assert reply.fields["Content-Encoding"] == "gzip"
+    assert len(json.loads(gzip.decompress(reply.body))["nodes"]) == 4
+    assert "Content-Encoding" not in get(app, "/api/fleet").fields
+
+
 def test_an_unchanged_fleet_is_304(app: App) -> None:
     def unchanged() -> bool:
         etag = get(app, "/api/fleet").fields["ETag"]

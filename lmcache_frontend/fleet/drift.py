@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 # Last parts of keys that are each node's own. Source: LMCache 0.5.6.
 OWN_KEYS = frozenset(
     {
+        "advertise_ip",
         "advertise_url",
         "host",
         "http_host",
@@ -37,6 +38,7 @@ OWN_KEYS = frozenset(
         "pd_proxy_port",
         "port",
         "prometheus_port",
+        "service_instance_id",
         "shm_name",
     }
 )

@@ -170,14 +170,15 @@ class Pool:
             connection.close()
         return self.open(endpoint)
 
-    def open(self, endpoint: Endpoint) -> NodeConnection:
-        """Open a new connection.
+    def open(self, endpoint: Endpoint, *, connect_timeout_s: float | None = None) -> NodeConnection:
+        """Open a new connection, within less time than usual where that is said.
 
         Raises: as `connect`.
         """
+        usual_s = self._connect_timeout_s
         return connect(
             endpoint,
-            connect_timeout_s=self._connect_timeout_s,
+            connect_timeout_s=usual_s if connect_timeout_s is None else min(connect_timeout_s, usual_s),
             send_timeout_s=self._send_timeout_s,
             permit=self._permit,
         )

@@ -28,7 +28,7 @@ def fetch(pool: Pool, endpoint: Endpoint, host: str, target: str, *, timeout_s: 
     Raises: BadGateway (no connection, malformed or too long an answer), GatewayTimeout.
     """
     deadline_s = time.monotonic() + timeout_s
-    connection = pool.open(endpoint)
+    connection = pool.open(endpoint, connect_timeout_s=timeout_s)
     try:
         fields = [("Host", host), ("Accept", "*/*"), ("Connection", "close")]
         connection.stream.send(heads.render_request("GET", target, fields))

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from lmcache_frontend.fleet.collector import Collector
 
 
+# Below this a document goes in one packet or few anyway.
+COMPRESSED_FROM_BYTES = 8192
+
+
 class Asset(NamedTuple):
     """A file of the dashboard, in memory."""
 
@@ -72,6 +76,11 @@ def respond_json(
 ) -> None:
     """Respond with a document as strict JSON; it may be kept where ``fields`` hold an entity tag to ask again with."""
     body = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+    if len(body) >= COMPRESSED_FROM_BYTES and "gzip" in (exchange.request.get("accept-encoding") or ""):
+        import gzip
+
+        body = gzip.compress(body, 1, mtime=0)
+        fields = (*fields, ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
     kept = "no-cache" if any(name == "ETag" for name, _ in fields) else "no-store"
     guards = (("Cache-Control", kept), ("X-Content-Type-Options", "nosniff"))
     exchange.respond(status, body, fields=(*guards, *fields))

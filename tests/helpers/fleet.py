@@ -99,7 +99,7 @@ def proxy_with(name: str, *children: str, port: int = 9000) -> Proxy:
 
 
 def reading(at: float, text: str, *, whole: bool = True) -> Counters:
-    """Read an exposition; lines are ``name value`` or ``name{labels} value``, types are not needed but for histograms."""
+    """Read an exposition of lines like ``name value`` or ``name{labels} value``; only histograms need a TYPE."""
     return counters_from(parse(text).families, at, whole=whole)
 
 
