@@ -80,6 +80,8 @@ def test_every_node_answers_at_its_entry(cluster, tmp_path):
         assert headers["server"] == "uvicorn"
     assert fetch(cluster.entries[-1], "/healthcheck")[2] == b'{"status":"healthy"}'
     assert b'worker_id="5"' in fetch(cluster.entries[6], "/metrics")[2]
+    meta = json.loads(fetch(cluster.entries[6], "/meta?names=worker_id,world_size,local_world_size")[2])
+    assert meta == {"worker_id": 5, "world_size": 6, "local_world_size": 6}
     port = json.loads(fetch(cluster.entries[-1], "/config")[2])["http"]["http_port"]
     assert port == cluster.entries[-1]["port"]
 

@@ -198,7 +198,7 @@ def test_an_impossible_port_ends_in_one_line(tmp_path: Path) -> None:
     ended = run_file(linked(tmp_path), variables(api(extra_config={"plugin.frontend.port": "eighty"})))
     assert (ended.returncode, ended.stderr) == (2, "")
     assert ended.stdout.count("\n") == 1
-    assert "--port" in ended.stdout
+    assert "plugin.frontend.port" in ended.stdout
 
 
 @pytest.mark.parametrize("place", [copied, linked])

@@ -277,8 +277,17 @@ def test_port_from_configuration_variable_or_default(configured: object, variabl
 @pytest.mark.parametrize("port", ["eighty", -1, 65536, 80.5, [80]])
 def test_an_impossible_port_is_refused(port: object) -> None:
     environment = current("scheduler", json.dumps(api(extra_config={"plugin.frontend.port": port})), 1)
-    with pytest.raises(UsageError, match=r"^--port is .*, expected"):
+    with pytest.raises(UsageError, match=r"^plugin\.frontend\.port has an impossible value: expected a whole number"):
         launch.plan_from(environment, directory="/")
+
+
+@pytest.mark.parametrize("option", ["port", "log_level", "node-timeout", "max-connections"])
+def test_an_impossible_value_is_never_shown(option: str) -> None:
+    environment = current("scheduler", json.dumps(api(extra_config={f"plugin.frontend.{option}": SECRET})), 1)
+    with pytest.raises(UsageError) as caught:
+        launch.plan_from(environment, directory="/")
+    assert SECRET not in str(caught.value)
+    assert f"plugin.frontend.{option.replace('_', '-')} has" in str(caught.value)
 
 
 def test_an_unknown_option_is_refused_by_its_name_alone() -> None:

@@ -19,9 +19,9 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from lmcache_frontend.demo.inprocess import InProcessNode
-from lmcache_frontend.demo.inprocess_state import Place
-from lmcache_frontend.demo.multiprocess import MultiprocessNode
+from lmcache_frontend.demo.inprocess.node import InProcessNode
+from lmcache_frontend.demo.inprocess.state import Place
+from lmcache_frontend.demo.multiprocess.node import MultiprocessNode
 from lmcache_frontend.demo.node import Node
 from lmcache_frontend.demo.simulation import Load
 from lmcache_frontend.errors import StartError
@@ -45,11 +45,15 @@ _LIMITS = Limits(idle_timeout_s=5.0)
 
 
 class Seat(NamedTuple):
-    """A node still to be made: ``kind`` is worker, scheduler or mp, ``number`` counts within its instance."""
+    """A node still to be made: ``kind`` is worker, scheduler or mp, ``number`` counts within its instance.
+
+    ``worker_count`` is how many workers that instance has.
+    """
 
     instance: str
     kind: str
     number: int
+    worker_count: int
 
 
 class _Listener(NamedTuple):
@@ -71,9 +75,10 @@ def seats(count: int) -> list[Seat]:
         instance = f"demo{begin // _INSTANCE_NODES or ''}"
         size = min(_INSTANCE_NODES, count - begin)
         schedulers, servers = int(size >= 3), int(size >= 2)
-        result += [Seat(instance, "scheduler", 0)] * schedulers
-        result += [Seat(instance, "worker", number) for number in range(size - schedulers - servers)]
-        result += [Seat(instance, "mp", 0)] * servers
+        workers = size - schedulers - servers
+        result += [Seat(instance, "scheduler", 0, workers)] * schedulers
+        result += [Seat(instance, "worker", number, workers) for number in range(workers)]
+        result += [Seat(instance, "mp", 0, workers)] * servers
     return result
 
 
@@ -86,7 +91,7 @@ def make_node(seat: Seat, directory: str, seed: int, warm_up_requests: int, cloc
     if seat.kind == "mp":
         load = load._replace(rate_per_s=2 * rate_per_s, capacity_chunks=512)
         return MultiprocessNode(f"{seat.instance}_mp{seat.number}", load, clock)
-    place = Place(seat.instance, seat.kind, seat.number, os.path.join(directory, seat.instance))
+    place = Place(seat.instance, seat.kind, seat.number, os.path.join(directory, seat.instance), seat.worker_count)
     return InProcessNode(place, load, clock)
 
 

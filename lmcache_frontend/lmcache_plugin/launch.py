@@ -3,8 +3,8 @@
 
 Leaves to ``scheduler_lmc_frontend_plugin`` finding this package, to ``node_layout`` where the nodes listen, and to the
 command line everything else. It runs in this very process, since LMCache's launcher ends its own child and no other.
-The configuration may hold secrets: no part of it is ever printed. Source: the variables set by the plugin launchers of
-LMCache 0.3.4 to 0.5.6.
+The configuration may hold secrets: what is wrong in it is named by its key, never by its value. Source: the variables
+set by the plugin launchers of LMCache 0.3.4 to 0.5.6.
 
 LMCache starts each ``*.py`` of a folder that it is given, so this file does nothing when it is run by itself, and
 imports the package only where it is called.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _OPTION_PREFIX = "plugin.frontend."
 # As many neighbours as one host has accelerators to run a vLLM on, and some to spare.
 _PORTS_TRIED = 50
-_PARENT_CHECK_S = 1.0
+_PARENT_CHECK_S = 0.5
 # Longer than the drain of the service takes; after it the process ends the hard way.
 _DRAIN_S = 30.0
 
@@ -75,6 +75,7 @@ def plan_from(environment: Mapping[str, str], *, directory: str) -> Plan:
     options = options_in(configuration)
     strict = str(options.pop("port-strict", False)).lower() in ("true", "1")
     _refuse_unknown(options)
+    _refuse_impossible(options)
     settings = read_settings(arguments_from(options), environment)
     arguments = arguments_from({name: value for name, value in options.items() if name != "port"})
     if not settings.nodes:
@@ -238,6 +239,24 @@ def _refuse_unknown(options: Options) -> None:
     unknown = sorted(set(options) - {option.name for option in OPTIONS} - {"settings"})
     if unknown:
         raise UsageError(f"{_OPTION_PREFIX}{unknown[0]} is not an option of the dashboard")
+
+
+def _refuse_impossible(options: Options) -> None:
+    """Refuse by name alone, too, what is no possible value of its option."""
+    from lmcache_frontend.errors import UsageError
+    from lmcache_frontend.settings import OPTIONS
+
+    for option in OPTIONS:
+        for text in _values_given(options.get(option.name)):
+            try:
+                option.read(text)
+            except ValueError as exc:
+                raise UsageError(f"{_OPTION_PREFIX}{option.name} has an impossible value: {exc}") from None
+
+
+def _values_given(value: object) -> list[str]:
+    """Give the texts that follow an option's name; true, false and null have none."""
+    return [] if value is None or isinstance(value, bool) else _texts(value)
 
 
 def _as_object(value: object) -> dict[str, object]:

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // The only module that fetches. Every address is relative to the page, so the page works under any sub-path.
 
+/** The event at `document` that says that the frontend could not be reached. */
+export const GONE = "frontend-gone";
+
 /**
- * What went wrong with a request. `kind` is `http` (an answer with a bad status), `gone` (the frontend cannot be
- * reached), `timeout`, `broken` (the answer ended too soon) or `aborted` (nobody waits for it any more).
+ * What went wrong with a request. `kind` is `http` (an answer with a bad status), `unreached` (a frontend answered in
+ * place of the node), `gone` (the frontend cannot be reached), `timeout`, `broken` (the answer ended too soon) or
+ * `aborted` (nobody waits for it any more). `answer` is what `request` gives, where there was one.
  */
 export class ApiError extends Error {
-  constructor(kind, message, status = 0) {
+  constructor(kind, message, answer = { status: 0, text: "", relayed: false }) {
     super(message);
     this.name = "ApiError";
     this.kind = kind;
-    this.status = status;
+    this.status = answer.status;
+    this.answer = answer;
   }
 }
 
-let onGone = () => {};
-
-/** Name the one who wants to hear that the frontend could not be reached. */
-export function whenGone(listener) {
-  onGone = listener;
-}
-
-/** Send one request and read the whole answer: `{status, text}`. Raises ApiError, also for a status of 400 and up. */
+/**
+ * Send one request and read the whole answer: `{status, text, relayed}`; `relayed` says that the frontend had it from a
+ * node. Raises ApiError, also for a status of 400 and up.
+ */
 export async function request(path, { method = "GET", body, signal, timeout_s = 20 } = {}) {
   const control = new AbortController();
   const giveUp = () => control.abort();
@@ -36,7 +37,7 @@ export async function request(path, { method = "GET", body, signal, timeout_s = 
   try {
     const answer = await send(path, method, body, control.signal, failed);
     if (answer.status < 400) return answer;
-    throw new ApiError("http", detailOf(answer.text) || `status ${answer.status}`, answer.status);
+    throw new ApiError("http", wordsOf(answer.text) || `status ${answer.status}`, answer);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", giveUp);
@@ -64,18 +65,24 @@ async function send(path, method, body, signal, failed) {
     response = await fetch(path, options);
   } catch {
     const error = failed("gone", "the frontend cannot be reached");
-    if (error.kind === "gone") onGone();
+    if (error.kind === "gone") document.dispatchEvent(new Event(GONE));
     throw error;
   }
   try {
-    return { status: response.status, text: await response.text() };
+    return { status: response.status, text: await response.text(), relayed: isRelayed(response) };
   } catch {
     throw failed("broken", "the answer ended before it was complete");
   }
 }
 
+/** Answers of nodes are kept in a sandbox of their own; those of the frontend itself are not. */
+function isRelayed({ headers }) {
+  const policies = headers.get("Content-Security-Policy") ?? "";
+  return policies.split(/[,;]/).some((directive) => directive.trim() === "sandbox");
+}
+
 /** The reason in an error's body: `{"detail"}`, `{"error", "message"}` or plain text. */
-function detailOf(text) {
+function wordsOf(text) {
   let parsed;
   try {
     parsed = JSON.parse(text);

@@ -2,9 +2,9 @@
 // The shell of the page: header, theme, and the one view that is open.
 
 import { el, replace, setAttribute, setText } from "./dom.js";
-import { startPolling } from "./poll.js";
+import { startPolling, whenBack } from "./poll.js";
 import { startRouter } from "./router.js";
-import { createStore } from "./store.js";
+import { anyUnsaved, createStore } from "./store.js";
 import { button, notice } from "./widgets.js";
 
 const store = createStore();
@@ -20,6 +20,8 @@ document.getElementById("skip").addEventListener("click", () => main.focus());
 const theme = document.getElementById("theme");
 theme.value = store.get().theme;
 theme.addEventListener("change", () => store.setTheme(theme.value));
+
+addEventListener("beforeunload", (event) => { if (anyUnsaved(store.get())) event.preventDefault(); });
 
 startRouter(go);
 
@@ -44,6 +46,9 @@ async function go(route) {
     console.error(error);
     replace(main, notice("bad", "This page could not be loaded", error.message,
       button("Try again", () => go(route), { class: "small" })));
+    const stop = whenBack(store, { kind: "gone" }, () => go(route));
+    open = { route: {}, view: { unmount: stop }, turn };
+    poll.now();
   }
 }
 
@@ -77,7 +82,7 @@ function drawShell({ link, whoami, theme: chosen }) {
   outage.hidden = state !== "down";
   const since = new Date(link.since).toLocaleTimeString("en-GB");
   setText(outage, outage.hidden ? ""
-    : `The frontend does not answer since ${since}. What you see may be out of date; trying again every 2 s.`);
+    : `The frontend has not answered since ${since}. What you see may be out of date; trying again every 2 s.`);
   role.hidden = !whoami;
   if (whoami) {
     setText(role, whoami.read_only ? "read-only" : whoami.role);

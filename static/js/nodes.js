@@ -34,6 +34,18 @@ export function readFleet(answer) {
   return { proxies, nodes };
 }
 
+/**
+ * The entries that a name in an address means: one, none, or several where children of different proxies share it. As
+ * the frontend reads it: a key, `proxy/node`, a node of its own, then any other.
+ */
+export function entriesNamed({ proxies, nodes }, name) {
+  const exact = [...proxies, ...nodes].find((item) => item.key === name || `${item.proxy}/${item.name}` === name);
+  if (exact) return [exact];
+  const children = nodes.filter((node) => node.name === name);
+  const own = children.filter((node) => node.proxy === LOCAL);
+  return own.length ? own : children;
+}
+
 /** The address of `path` on the node `key`, through the frontend. */
 export function nodePath(key, path) {
   return `proxy2/${encodeName(key)}/${path}`;
@@ -44,7 +56,7 @@ export function address(host, port) {
   const text = String(port ?? "");
   if (text.includes("/")) return `unix:${text}`;
   if (!host) return text;
-  return host.includes(":") ? `[${host}]:${text}` : `${host}:${text}`;
+  return host.includes(":") && !host.startsWith("[") ? `[${host}]:${text}` : `${host}:${text}`;
 }
 
 /**
@@ -53,20 +65,56 @@ export function address(host, port) {
  * or `restricted`; raises ApiError `aborted` or `gone`.
  */
 export async function probe(node, known, signal) {
-  const ask = asker(node.key, signal);
+  const ask = asker(node, signal);
   const started = performance.now();
   try {
     const first = await ask(node.isProxy ? "health" : "version");
     const latency_ms = performance.now() - started;
+    const isRefused = first.status === 403;
+    if (node.isProxy ? !first.ok && !isRefused : isSaidOnTheWay(node, first)) throw first.error;
     const version = !node.isProxy && first.ok ? String(jsonOrText(first.text)) : null;
-    if (known && known.state !== "silent" && known.version === version) return { ...known, latency_ms };
+    const usual = known?.state === (isRefused ? "restricted" : "answering");
+    if (usual && known.version === version) return { ...known, latency_ms };
     const kind = node.isProxy ? "frontend" : await kindOf(ask);
-    const state = kind || first.status !== 403 ? "answering" : "restricted";
-    return { state, reason: null, kind, version, latency_ms };
+    // A 404 from behind another frontend could be that one's own: a node has at least one thing to be asked for.
+    if (!kind && isBehind(node) && first.status === 404 && !(await ask("metrics")).ok) throw first.error;
+    const restricted = isRefused && (node.isProxy || !kind);
+    return {
+      state: restricted ? "restricted" : "answering", reason: restricted ? first.text : null, kind, version, latency_ms,
+    };
   } catch (error) {
     if (!(error instanceof ApiError) || error.kind === "aborted" || error.kind === "gone") throw error;
     return { kind: null, version: null, ...known, state: "silent", reason: error.message, latency_ms: null };
   }
+}
+
+/**
+ * Whether an error is the node's own answer. It is not where a frontend answered in its place: ours, whose own answers
+ * are not relayed, or one behind ours, whose answers are.
+ */
+export function isNodesOwn(error, node) {
+  if (error.kind !== "http" || !error.answer.relayed || NOT_REACHED.has(error.status)) return false;
+  return !(isBehind(node) && ASTRAY.has(error.status) && isDetail(error.answer));
+}
+
+// What gateways say of those behind them; 508 is a frontend's that met itself on the way.
+const NOT_REACHED = new Set([502, 504, 508]);
+// What a frontend says of names it does not know, or that mean several nodes, and of hosts it does not answer for.
+const ASTRAY = new Set([404, 409, 421]);
+
+function isBehind(node) {
+  return Boolean(node) && !node.isProxy && node.proxy !== LOCAL;
+}
+
+/** Whether the answer to the first question came from a frontend on the way: no node answers that one so. */
+function isSaidOnTheWay(node, { ok, status, error }) {
+  return !ok && status !== 403 && isBehind(node) && isDetail(error.answer);
+}
+
+/** Whether an answer is an error of a frontend; LMCache's own 404 looks alike, and always says the same. */
+function isDetail({ status, text }) {
+  const detail = jsonOrText(text)?.detail;
+  return typeof detail === "string" && !(status === 404 && detail === "Not Found");
 }
 
 /** What a node is, or null. Viewers may not read `/conf`; to them its metrics tell. */
@@ -103,14 +151,15 @@ function toRole(text) {
   return ["scheduler", "worker"].find((word) => text.toLowerCase().includes(word)) ?? "inprocess";
 }
 
-/** A way to ask one question. Any answer of the node's own is one, also a 404 or 500; 502, 504 and silence are not. */
-function asker(key, signal) {
+/** A way to ask one question. Any answer of the node's own is one, also a 404 or 500, and so is that we may not ask. */
+function asker(node, signal) {
   return async (path) => {
     try {
-      return { ok: true, status: 200, text: (await request(nodePath(key, path), { signal, timeout_s: PROBE_S })).text };
+      const { text } = await request(nodePath(node.key, path), { signal, timeout_s: PROBE_S });
+      return { ok: true, status: 200, text };
     } catch (error) {
-      if (error.kind !== "http" || error.status === 502 || error.status === 504) throw error;
-      return { ok: false, status: error.status, text: error.message };
+      if (error.status !== 403 && !isNodesOwn(error, node)) throw error;
+      return { ok: false, status: error.status, text: error.message, error };
     }
   };
 }

@@ -3,17 +3,26 @@
 
 import { ApiError, request } from "./api.js";
 import { div, para, replace } from "./dom.js";
-import { nodePath } from "./nodes.js";
-import { button, notice } from "./widgets.js";
-
-const BROKEN = { gone: "The frontend cannot be reached", timeout: "The node takes too long to answer" };
+import { isNodesOwn, nodePath } from "./nodes.js";
+import { whenBack } from "./poll.js";
+import { button, failureTitle, notice } from "./widgets.js";
 
 /** Raised by a tab that finds that the node has no such thing; the message says why. */
 export class NotOffered extends Error {}
 
+/** Send one request to a node and give its answer. Raises ApiError, `unreached` where a frontend answered for it. */
+export async function askNode({ key, node }, path, options) {
+  try {
+    return await request(nodePath(key, path), options);
+  } catch (error) {
+    const own = error.kind !== "http" || error.status === 403 || isNodesOwn(error, node);
+    throw own ? error : new ApiError("unreached", error.message, error.answer);
+  }
+}
+
 /** Read one path of a node as text. Raises ApiError. */
 export async function readNode(context, path, signal) {
-  return (await request(nodePath(context.key, path), { signal })).text;
+  return (await askNode(context, path, { signal })).text;
 }
 
 /** Read the first of `paths` that the node has. Raises the last ApiError if it has none. */
@@ -22,7 +31,7 @@ export async function readFirst(context, paths, signal) {
     try {
       return await readNode(context, path, signal);
     } catch (error) {
-      if (error.status !== 404) throw error;
+      if (error.kind !== "http" || error.status !== 404) throw error;
     }
   }
   return readNode(context, paths.at(-1), signal);
@@ -31,17 +40,18 @@ export async function readFirst(context, paths, signal) {
 /**
  * Show what `load(signal)` gives through `render(body, value)`, in `root`.
  * `thing` names it for messages, `since` the LMCache release it came with, `every_ms` reads it again that often.
- * Returns `{update, unmount}`; `update()` reads again. What is on the page stays until the new answer is there.
+ * Returns `{update, unmount}`; `update()` reads again. What is on the page stays until the new answer is there. What
+ * could not be read is read again once it can be.
  */
-export function panel(root, { thing, since = null, every_ms = 0, load, render }) {
+export function panel(root, { store, key }, { thing, since = null, every_ms = 0, load, render }) {
   const body = div("panel-body", para("loading", `Reading ${thing} …`));
   replace(root, body);
   let reading = null;
   let timer = 0;
+  let stopWaiting = () => {};
 
   async function update() {
-    clearTimeout(timer);
-    reading?.abort();
+    unmount();
     const mine = new AbortController();
     reading = mine;
     root.setAttribute("aria-busy", "true");
@@ -52,6 +62,7 @@ export function panel(root, { thing, since = null, every_ms = 0, load, render })
       if (mine.signal.aborted) return;
       if (!(error instanceof ApiError) && !(error instanceof NotOffered)) console.error(error);
       replace(body, explain(error, thing, since, update));
+      stopWaiting = whenBack(store, error, update, key);
     }
     if (mine.signal.aborted) return;
     root.removeAttribute("aria-busy");
@@ -65,6 +76,7 @@ export function panel(root, { thing, since = null, every_ms = 0, load, render })
 
   function unmount() {
     clearTimeout(timer);
+    stopWaiting();
     reading?.abort();
   }
 
@@ -78,7 +90,7 @@ export function explain(error, thing, since, again) {
   if (error instanceof NotOffered) return notice("info", error.message);
   const failed = (title) => notice("bad", title, error.message, retry);
   if (!(error instanceof ApiError)) return failed(`The answer could not be read as ${thing}`);
-  if (error.kind !== "http") return failed(BROKEN[error.kind] ?? `The answer for ${thing} broke off`);
+  if (error.kind !== "http") return failed(failureTitle(error, ""));
   const said = `The answer was ${error.status}: ${error.message}`;
   switch (error.status) {
     case 403:
@@ -89,9 +101,6 @@ export function explain(error, thing, since, again) {
         since ? `In-process nodes have it from LMCache ${since} on. ${said}` : said);
     case 503:
       return notice("info", `This node has no ${thing} at the moment`, said, retry);
-    case 502:
-    case 504:
-      return failed("The node does not answer");
     default:
       return notice("bad", `Reading ${thing} failed`, said, retry);
   }

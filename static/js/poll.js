@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keeps the store fresh: the node list and one probe a node every ten seconds, while the page is visible.
 
-import { requestJson, whenGone } from "./api.js";
+import { GONE, requestJson } from "./api.js";
 import { probe, readFleet } from "./nodes.js";
 
 const EVERY_MS = 10_000;
 const RETRY_MS = 2_000;
 const AT_ONCE = 4;
+// What may be otherwise a moment later.
+const PASSING = new Set(["gone", "unreached", "broken", "timeout"]);
 
 /** Start polling into `store`; `{now}` reads at once. What is probed is `state.watched`: `"all"`, a key or null. */
 export function startPolling(store) {
@@ -30,13 +32,32 @@ export function startPolling(store) {
     round?.abort();
   }
 
-  whenGone(() => {
+  document.addEventListener(GONE, () => {
     setLink(store, false);
     if (!document.hidden) later(RETRY_MS);
   });
   document.addEventListener("visibilitychange", () => (document.hidden ? stop() : run()));
   if (!document.hidden) run();
   return { now: run };
+}
+
+/**
+ * Call `again` once what failed with `error` can be had again: the frontend is back, or the node answers. One that took
+ * too long must have been silent in between, or it would be asked for the same without end. Returns how to stop.
+ */
+export function whenBack(store, error, again, key = null) {
+  const failed_at = Date.now();
+  let paused = error.kind !== "timeout";
+  if (!PASSING.has(error.kind)) return () => {};
+  const stop = store.subscribe(({ link, probes }) => {
+    const probe = probes.get(key);
+    const answers = error.kind === "gone" ? link.up : probe?.state === "answering";
+    paused ||= !answers;
+    if (!paused || !answers || (error.kind === "gone" ? link : probe).read_at <= failed_at) return;
+    stop();
+    again();
+  });
+  return stop;
 }
 
 /** Read who we are (after each outage) and the nodes; true if that worked. */
@@ -86,6 +107,11 @@ async function probeAll(store, signal) {
   }
 }
 
+/** Note whether the frontend can be reached, since when that is so, and when it last was. */
 function setLink(store, up) {
-  if (store.get().link.up !== up) store.set({ link: { up, since: Date.now() } });
+  const { link } = store.get();
+  const now = Date.now();
+  if (up || link.up !== up) {
+    store.set({ link: { up, since: link.up === up ? link.since : now, read_at: up ? now : link.read_at } });
+  }
 }

@@ -20,6 +20,11 @@ export function encodeName(name) {
   return encodeURIComponent(name.replace(/\p{Surrogate}/gu, "\ufffd"));
 }
 
+/** Take the query out of the address, without going anywhere: what it asked for is done. */
+export function forgetQuery() {
+  history.replaceState(history.state, "", location.hash.split("?")[0]);
+}
+
 /** Call `go(route)` now and on every change of place; fragments that are not places are left alone. */
 export function startRouter(go) {
   const read = () => {

@@ -6,10 +6,11 @@ const THEME_KEY = "lmcache-frontend-theme";
 /** Make the store. `get()` gives the state, `set(patch)` changes it, `subscribe(listener)` returns how to stop. */
 export function createStore() {
   let state = {
-    link: { up: null, since: Date.now() },
+    link: { up: null, since: Date.now(), read_at: 0 },
     whoami: null,
     fleet: { state: "loading", proxies: [], nodes: [], reason: null },
     probes: new Map(),
+    drafts: new Map(),
     watched: null,
     theme: readTheme(),
   };
@@ -32,8 +33,13 @@ export function createStore() {
     get: () => state,
     set,
     setProbe(key, probe) {
-      state.probes.set(key, { ...state.probes.get(key), ...probe });
+      state.probes.set(key, { ...state.probes.get(key), ...probe, read_at: Date.now() });
       set({});
+    },
+    /** What was changed in a node's configuration but not saved: `{values, open}`, kept until it is. */
+    draft(key) {
+      if (!state.drafts.has(key)) state.drafts.set(key, { values: new Map(), open: null });
+      return state.drafts.get(key);
     },
     setTheme(theme) {
       try {
@@ -48,6 +54,17 @@ export function createStore() {
       return () => listeners.delete(listener);
     },
   };
+}
+
+/** Whether something was changed for a node but not saved: values, or the text of the field that is open. */
+export function isUnsaved(draft) {
+  return Boolean(draft) && (draft.values.size > 0 || (draft.open !== null && draft.open.text !== draft.open.was));
+}
+
+/** Whether anything that can still be saved is not. */
+export function anyUnsaved({ drafts, fleet }) {
+  const nodes = new Set(fleet.nodes.map((node) => node.key));
+  return [...drafts].some(([key, draft]) => nodes.has(key) && isUnsaved(draft));
 }
 
 /** Why this reader may not change things, or null; until the server has said who it is, null (it decides anyway). */

@@ -64,6 +64,26 @@ export function notice(tone, title, text, action = null) {
     div("notice-text", title && el("strong", {}, title), text && el("p", {}, text), action));
 }
 
+const FAILURES = {
+  gone: "The frontend cannot be reached",
+  unreached: "The node cannot be reached",
+  timeout: "No answer came in time",
+  broken: "The answer broke off",
+};
+
+/** What a failed request is called; `refused` is the word for an answer that says no. */
+export function failureTitle(error, refused) {
+  return FAILURES[error.kind] ?? refused;
+}
+
+/** What to say of a change that failed: whether it was refused, or whether nobody knows. */
+export function failedChange(error, refused) {
+  // A gateway before the frontend answers for it where it is gone, and may do so once the change is made.
+  const unsure = error.kind !== "http" || error.status >= 502;
+  return notice("bad", failureTitle(error, refused),
+    unsure ? `${error.message}. Whether the change was made is not known.` : error.message);
+}
+
 /** A drop-down; `options` are `[value, text]` pairs. */
 export function select(label, options, value, onChange, attributes = {}) {
   const box = el("select", { "aria-label": label, ...attributes, on: { change: () => onChange(box.value) } },
@@ -94,18 +114,28 @@ export function table(label, columns, kind = "") {
 
 /**
  * A search field over something, and what of it matches. `memory.filter` outlives a redraw. `draw(accepts, filter)`
- * gives `{text, content}`: the words of the tally and what to show. Gives `{parts, redraw}`.
+ * gives `{text, content, none}`: the words of the tally, what to show, and the words for it if nothing matches; then
+ * the filter can be cleared, and `memory.clear()` clears what else filters. Gives `{parts, redraw}`.
  */
 export function filterable(memory, label, draw, ...extra) {
   memory.filter ??= "";
   const shown = el("span", { class: "tally", role: "status" });
   const place = el("div");
   const redraw = () => {
-    const { text, content } = draw(matcher(memory.filter), memory.filter);
+    const { text, content, none } = draw(matcher(memory.filter), memory.filter);
     setText(shown, text);
     // What is there already stays, and the keyboard with it.
-    if (place.firstChild !== content) replace(place, content);
+    if (none) setText(nothing.firstChild, none);
+    nothing.lastChild.hidden = !memory.filter && !memory.clear;
+    if (place.firstChild !== (none ? nothing : content)) replace(place, none ? nothing : content);
   };
+  const clear = () => {
+    memory.filter = search.value = "";
+    memory.clear?.();
+    redraw();
+    search.focus();
+  };
+  const nothing = div("card nothing", para("none"), button("Clear filter", clear, { class: "small" }));
   const search = el("input", {
     type: "search", class: "search", placeholder: label, "aria-label": label, value: memory.filter, ...AS_TYPED,
     on: { input: () => { memory.filter = search.value; redraw(); } },
@@ -124,8 +154,8 @@ export function filterablePairs(memory, label, noun, pairs, { cell = asText, tex
     const some = all.filter(([key, value]) => accepts(textOf(key, value)));
     const { element, body, row } = table(label, [["Key", "col-key"], ["Value", "col-value"]]);
     append(body, some.map(([key, value]) => row([data(key), cell(value, key)], { dataset: { key } })));
-    const content = listCard(element, some.length, `No ${noun} matches.`);
-    return { text: ofAll(some.length, all.length, noun), content };
+    const none = some.length === 0 && (all.length ? `No ${noun} matches.` : `There is no ${noun}.`);
+    return { text: ofAll(some.length, all.length, noun), content: listCard(element), none };
   });
 }
 
@@ -137,9 +167,9 @@ function joined(key, value) {
   return `${key} ${show(value)}`;
 }
 
-/** A card around a table, or around the words that say that nothing matches. */
-export function listCard(element, any, none) {
-  return div("card flush", any ? element : para("none", none));
+/** A card around a table. */
+export function listCard(element) {
+  return div("card flush", element);
 }
 
 /** `3 of 108 keys`. */

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pytest
 
@@ -191,9 +191,8 @@ def test_outage_is_marked_and_ends_by_itself(browser: Browser) -> None:
         browser.find(".state-ok", "Answering")
         assert browser.find("#link-text").text == "Live"
     browser.click("button", "Refresh")
-    browser.find("#outage", "does not answer since")
+    browser.find("#outage", "has not answered since")
     assert browser.find("#link-text").text == "No connection"
-    assert urlsplit(address).port == port
     with running_frontend("--demo", "1", port=port):
         browser.wait(lambda: browser.find("#link-text").text == "Live", "the connection to come back")
         assert not browser.all("#outage:not([hidden])")

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,6 +107,40 @@ def forwarding(address: str, prefix: str = "/", fields: Mapping[str, str] | None
 
     with serving(Handler) as base:
         yield base + prefix.lstrip("/")
+
+
+class Script(NamedTuple):
+    """A server with fixed answers: its port, and what it was asked so far, as ``GET /path``."""
+
+    port: int
+    asked: list[str]
+
+
+@contextmanager
+def scripted(answers: Mapping[str, tuple[int, str]]) -> Iterator[Script]:
+    """Serve ``{"GET /path": (status, body)}``, queries left aside, and LMCache's own 404 for everything else."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            question = f"{self.command} {urlsplit(self.path).path}"
+            asked.append(question)
+            status, text = answers.get(question, (404, '{"detail":"Not Found"}'))
+            self.send_response_only(status)
+            self.send_header("Content-Length", str(len(text.encode())))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        do_GET = do_POST = answer  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with serving(Handler) as address:
+        yield Script(int(str(urlsplit(address).port)), asked)
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lmcache_frontend.demo.inprocess import InProcessNode
-from lmcache_frontend.demo.inprocess_state import Place
-from lmcache_frontend.demo.multiprocess import MultiprocessNode
+from lmcache_frontend.demo.inprocess.node import InProcessNode
+from lmcache_frontend.demo.inprocess.state import Place
+from lmcache_frontend.demo.multiprocess.node import MultiprocessNode
 from lmcache_frontend.demo.simulation import Load
 
 START = 1_800_000_000.0

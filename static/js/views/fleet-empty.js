@@ -2,6 +2,7 @@
 // What is shown while there are no nodes: the ways to add some.
 
 import { el, para } from "../dom.js";
+import { notice } from "../widgets.js";
 
 const WAYS = [
   ["On the command line", "Name the nodes when the frontend starts. The port is a number or the path of a Unix socket.",
@@ -10,14 +11,17 @@ const WAYS = [
     "python3 -m lmcache_frontend --config nodes.json"],
 ];
 
-export function emptyFleet() {
+/** `whyNot` says why this reader may not add nodes on the page, if so. */
+export function emptyFleet(whyNot) {
   return el("section", { class: "empty" },
     el("h2", {}, "No nodes yet"),
-    el("p", {}, "Every LMCache process serves a small internal API. Tell this frontend where, in one of three ways:"),
+    el("p", {}, "Every LMCache process serves a small internal API. ",
+      `Tell this frontend where, in one of ${whyNot ? "two" : "three"} ways:`),
     el("ol", { class: "ways" },
       WAYS.map(([title, text, command]) => way(title, text, el("pre", { tabindex: "0" }, command))),
-      way("On this page", "Add nodes, or another frontend with nodes of its own, while this one runs.",
+      !whyNot && way("On this page", "Add nodes, or another frontend with nodes of its own, while this one runs.",
         el("a", { class: "button primary", href: "#/manage?add=node" }, "Add a node"))),
+    whyNot && notice("info", "Nodes cannot be added on this page", whyNot),
     para("muted", "Only looking? ", el("code", {}, "python3 -m lmcache_frontend --demo"), " brings simulated nodes."));
 }
 

@@ -4,6 +4,7 @@
 import { div, el, keyed, para, replace, setText, span } from "../dom.js";
 import { duration, number } from "../format.js";
 import { nodeHref } from "../router.js";
+import { whyNot } from "../store.js";
 import {
   button, data, filterable, icon, kindText, notice, ofAll, select, stateMark, stateText, table,
 } from "../widgets.js";
@@ -23,16 +24,18 @@ export function mount(root, { store, poll, title }) {
   const stats = div("stats");
   const { parts, redraw: redrawList } = filterable(view, "Filter by name, kind, version, address",
     (accepts) => drawGroups(view, accepts), button([icon("refresh"), "Refresh"], () => poll.now()));
-  parts[0].firstChild.after(select("State", [["all", "All states"], ...SHOWN], "all", (value) => {
+  const states = select("State", [["all", "All states"], ...SHOWN], "all", (value) => {
     view.only = value;
     redrawList();
-  }));
+  });
+  view.clear = () => { view.only = states.value = "all"; };
+  parts[0].firstChild.after(states);
   const below = el("div");
   const body = el("div", {}, stats, parts);
   replace(root, el("h1", { class: "unseen" }, "Fleet"), below, body);
   const redraw = () => {
     const { fleet, probes } = store.get();
-    body.hidden = drawBelow(below, fleet);
+    body.hidden = drawBelow(below, fleet, whyNot(store.get()));
     if (body.hidden) return;
     drawStats(stats, fleet.nodes, probes);
     redrawList();
@@ -43,15 +46,15 @@ export function mount(root, { store, poll, title }) {
 }
 
 /** What is said while there is no list; true if there is none. */
-function drawBelow(below, { state, reason, nodes, proxies }) {
+function drawBelow(below, { state, reason, nodes, proxies }, forbidden) {
   const empty = state === "ready" && nodes.length === 0 && proxies.every((proxy) => proxy.local);
-  const shape = `${state} ${reason} ${empty}`;
+  const shape = `${state} ${reason} ${empty} ${forbidden}`;
   if (below.shape !== shape) {
     below.shape = shape;
     replace(below,
       state === "loading" && para("loading", "Reading the node list …"),
       state === "failed" && notice("bad", "The node list could not be read", reason),
-      empty && emptyFleet());
+      empty && emptyFleet(forbidden));
   }
   return empty || (state !== "ready" && nodes.length === 0);
 }
@@ -113,7 +116,8 @@ function drawGroups(view, accepts) {
     make: makeGroup,
     update: (element, group) => updateGroup(element, group, probes),
   });
-  return { text: ofAll(shown, nodes.length, "node"), content: view.groups };
+  const none = filtered && shown === 0 && "No node matches.";
+  return { text: ofAll(shown, nodes.length, "node"), content: view.groups, none };
 }
 
 function makeGroup() {
@@ -141,7 +145,8 @@ function updateGroup(group, { proxy, all, some }, probes) {
   group.none.hidden = all.length > 0;
   group.table.hidden = all.length === 0;
   keyed(group.rows, some, (node) => node.key, {
-    make: (node) => group.row([el("span"), el("a", { href: nodeHref(node.key), class: "node-link" }), "", "", "", ""]),
+    make: (node) => group.row(
+      [el("span"), el("a", { href: nodeHref(node.key), class: "node-link" }), "", data(""), "", ""]),
     update: (element, node) => updateRow(element, node, probes.get(node.key)),
   });
 }
@@ -155,10 +160,12 @@ function updateRow(element, node, probe) {
     replace(cells[0], stateMark(probe));
     replace(cells[1].firstChild, data(node.name, { title: node.name.slice(0, 300) }));
     replace(cells[1].firstChild.nextSibling ?? cells[1].appendChild(span("why")),
-      probe?.state === "silent" ? data(probe.reason) : null);
+      probe?.reason ? data(probe.reason, { title: probe.reason.slice(0, 500) }) : null);
     replace(cells[4], data(node.address, { title: node.address }));
   }
   setText(cells[2], kindText(probe));
-  setText(cells[3], probe?.version ?? "–");
+  const version = probe?.version ?? "–";
+  setText(cells[3].firstChild, version);
+  cells[3].firstChild.title = version.slice(0, 300);
   setText(cells[5], probe?.latency_ms ? duration(probe.latency_ms / 1000) : "–");
 }

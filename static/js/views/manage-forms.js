@@ -3,15 +3,15 @@
 
 import { div, el, replace } from "../dom.js";
 import { LOCAL } from "../nodes.js";
-import { AS_TYPED, button, data, notice, select } from "../widgets.js";
+import { AS_TYPED, button, data, failedChange, select } from "../widgets.js";
 
 const PORT = "[1-9][0-9]{0,4}";
 
 /**
  * Ask for name, host and port of a node or proxy. `entry` is what is edited, if anything;
- * `send({name, host, port, proxy})` makes the change and raises ApiError if it is refused.
+ * `send({name, host, port, proxy})` makes the change and raises ApiError if it is refused; `closed()` is called last.
  */
-export function entryDialog(root, { title, isProxy, entry = null, proxies, send }) {
+export function entryDialog(root, { title, isProxy, entry = null, proxies, send, closed }) {
   const input = (id, value, attributes) => el("input", { type: "text", id, value, ...AS_TYPED, ...attributes });
   const name = input("entry-name", entry?.name ?? "", { required: true });
   const host = input("entry-host", entry?.given.host ?? "",
@@ -39,6 +39,7 @@ export function entryDialog(root, { title, isProxy, entry = null, proxies, send 
       port: /^\d+$/.test(port.value) ? Number(port.value) : port.value,
       proxy: owner.value,
     }),
+    closed,
   });
 }
 
@@ -52,7 +53,7 @@ function field(label, input) {
 }
 
 /** A modal dialog with one form; it stays open while what was sent is refused. */
-function openDialog(root, { title, content, verb, style = "primary", send }) {
+function openDialog(root, { title, content, verb, style = "primary", send, closed = () => {} }) {
   const said = el("div", { role: "alert" });
   const confirm = el("button", { class: style }, verb);
   const submit = async (event) => {
@@ -63,11 +64,14 @@ function openDialog(root, { title, content, verb, style = "primary", send }) {
       await send();
       dialog.close();
     } catch (error) {
-      if (error.kind !== "aborted") replace(said, notice("bad", "That was refused", error.message));
+      if (error.kind !== "aborted") replace(said, failedChange(error, "That was refused"));
     }
     confirm.disabled = false;
   };
-  const close = () => dialog.remove();
+  const close = () => {
+    dialog.remove();
+    closed();
+  };
   const dialog = el("dialog", { class: "dialog", "aria-labelledby": "dialog-title", on: { close } },
     el("form", { on: { submit } },
       el("h2", { id: "dialog-title" }, title), content, said,

@@ -5,9 +5,9 @@ import { append, div, el, para, replace, span } from "../dom.js";
 import { request } from "../api.js";
 import { count } from "../format.js";
 import { LOCAL } from "../nodes.js";
-import { encodeName, nodeHref } from "../router.js";
+import { encodeName, forgetQuery, nodeHref } from "../router.js";
 import { whyNot } from "../store.js";
-import { button, data, notice, table } from "../widgets.js";
+import { button, data, failureTitle, notice, table } from "../widgets.js";
 import { confirmDialog, entryDialog } from "./manage-forms.js";
 
 const COLUMNS = [
@@ -25,7 +25,7 @@ export function mount(root, { store, poll, route, title }) {
   const redraw = () => draw(body, view);
   const stop = store.subscribe(redraw);
   redraw();
-  if (route.query.add && !whyNot(store.get())) openAdd(view, route.query.add === "proxy");
+  if (route.query.add && !whyNot(store.get())) openAdd(view, route.query.add === "proxy", forgetQuery);
   return {
     update() {},
     unmount() {
@@ -42,6 +42,7 @@ function draw(body, view) {
   if (shape === view.shape) return;
   view.shape = shape;
   const disabled = Boolean(reason);
+  const takeBack = keptFocus(body);
   replace(body,
     div("page-head", el("h1", {}, "Manage nodes"), span("spring"),
       button("Add a proxy", () => openAdd(view, true), { disabled }),
@@ -50,6 +51,20 @@ function draw(body, view) {
     fleet.state === "loading" && para("loading", "Reading the node list …"),
     fleet.state === "failed" && notice("bad", "The node list could not be read", fleet.reason),
     groupsOf(fleet).map((group) => groupSection(group, view, disabled)));
+  takeBack();
+}
+
+/** Remember where the keyboard is, to put it there again: at the same control, or at what took the place of it. */
+function keptFocus(body) {
+  const controls = () => [...body.querySelectorAll("a, button:not(:disabled)")];
+  const at = controls().indexOf(document.activeElement);
+  if (at < 0) return () => {};
+  const label = document.activeElement.ariaLabel;
+  return () => {
+    const now = controls();
+    const same = label && now.find((control) => control.ariaLabel === label);
+    (same || now[Math.min(at, now.length - 1)])?.focus();
+  };
 }
 
 /** Each proxy with its nodes; this frontend first, also while it has none. */
@@ -80,7 +95,7 @@ function actions(entry, view, disabled) {
     action("Edit", () => openEdit(view, entry)), action("Delete", () => openDelete(view, entry)));
 }
 
-function openAdd(view, isProxy) {
+function openAdd(view, isProxy, closed) {
   entryDialog(view.dialogs, {
     title: isProxy ? "Add a proxy" : "Add a node",
     isProxy,
@@ -89,6 +104,7 @@ function openAdd(view, isProxy) {
       const path = isProxy ? "api/proxies" : `api/proxies/${encodeName(proxy)}/nodes`;
       await change(view, "POST", path, body, `${body.name} was added.`);
     },
+    closed,
   });
 }
 
@@ -125,7 +141,8 @@ async function refreshProxy({ name }, view) {
     const text = `The node list of ${name} was read again.`;
     await change(view, "POST", `api/proxies/${encodeName(name)}/refresh`, undefined, text);
   } catch (error) {
-    replace(view.said, notice("bad", "The proxy's node list could not be read", error.message));
+    if (error.kind === "aborted") return;
+    replace(view.said, notice("bad", failureTitle(error, "The proxy's node list could not be read"), error.message));
   }
 }
 

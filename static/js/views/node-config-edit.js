@@ -2,19 +2,22 @@
 // The editor of one configuration value, and what is sent for it.
 
 import { el, replace, span } from "../dom.js";
-import { literal, show } from "../format.js";
+import { literal } from "../format.js";
 import { looseJson } from "../parse.js";
 import { AS_TYPED, button, select } from "../widgets.js";
 
 /**
- * A small form for one value. `current` tells the type, `value` is what the field starts with.
- * Calls `keep(value)` or `stop()`.
+ * A small form for one value. `current` tells the type, `text` is what the field starts with.
+ * Calls `typed(text)` at each change of the field, and `keep(value)` or `stop()` in the end.
  */
-export function editor(key, current, value, { keep, stop }) {
+export function editor(key, current, text, { typed, keep, stop }) {
   const problem = el("span", { class: "said", role: "alert", dataset: { mark: "bad" } });
   const field = typeof current === "boolean"
-    ? select(`New value of ${key}`, [["true", "true"], ["false", "false"]], show(value), () => {})
-    : el("input", { type: "text", "aria-label": `New value of ${key}`, value: show(value), ...AS_TYPED });
+    ? select(`New value of ${key}`, [["true", "true"], ["false", "false"]], text, typed)
+    : el("input", {
+      type: "text", "aria-label": `New value of ${key}`, value: text, ...AS_TYPED,
+      on: { input: () => typed(field.value) },
+    });
   const send = (event) => {
     event.preventDefault();
     const read = readValue(field.value, current);

@@ -10,7 +10,7 @@ import { button, data, filterablePairs } from "../widgets.js";
 export function mount(root, context) {
   const memory = {};
   const bared = new Set();
-  return panel(root, {
+  return panel(root, context, {
     thing: "environment variables",
     since: "0.3.10",
     load: async (signal) => Object.entries(looseJson(await readNode(context, "env", signal))),

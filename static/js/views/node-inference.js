@@ -10,7 +10,7 @@ import { data, filterablePairs, notice } from "../widgets.js";
 export function mount(root, context) {
   const { kind } = context;
   const memory = {};
-  return panel(root, {
+  return panel(root, context, {
     thing: "inference information",
     since: "0.3.7",
     async load(signal) {

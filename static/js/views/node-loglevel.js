@@ -11,7 +11,7 @@ const LEVELS = ["NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 
 export function mount(root, context) {
   const view = { said: new Map(), loggers: [], context };
-  return panel(root, {
+  return panel(root, context, {
     thing: "log levels",
     load: async (signal) => parseLoggers(await readNode(context, "loglevel", signal)),
     render(body, loggers) {
@@ -26,14 +26,15 @@ function draw(body, view) {
   const { element, body: rows, row } = table("Loggers", [
     ["Logger", "col-key"], ["Level", "col-level"], ["Answer", "col-text"],
   ]);
-  const card = listCard(element, true);
+  const card = listCard(element);
   const { parts, redraw } = filterable(view, "Search loggers", (accepts) => {
     const some = view.loggers.filter((logger) => accepts(`${logger.name} ${logger.level}`));
     keyed(rows, some, (logger) => logger.name, {
       make: (logger) => loggerRow(row, logger, view),
       update: (line, logger) => line.refresh(logger),
     });
-    return { text: ofAll(some.length, view.loggers.length, "logger"), content: card };
+    const none = some.length === 0 && (view.loggers.length ? "No logger matches." : "There is no logger.");
+    return { text: ofAll(some.length, view.loggers.length, "logger"), content: card, none };
   }, anyLogger(view));
   view.redraw = redraw;
   replace(body,
@@ -98,14 +99,20 @@ function say(said, answer) {
 /** Set a level, read the list back, and give what the node said. */
 async function setLevel(view, name, level) {
   const query = new URLSearchParams({ logger_name: name, level });
+  const { context } = view;
   let answer;
   try {
-    const text = (await readNode(view.context, `loglevel?${query}`, view.context.signal)).trim();
+    const text = (await readNode(context, `loglevel?${query}`, context.signal)).trim();
     answer = { text, mark: text.startsWith("Set ") ? "ok" : "bad" };
-    view.loggers = parseLoggers(await readNode(view.context, "loglevel", view.context.signal));
   } catch (error) {
     if (error.kind === "aborted") return { text: "", mark: "" };
     answer = { text: error.message, mark: "bad" };
+  }
+  try {
+    if (answer.mark === "ok") view.loggers = parseLoggers(await readNode(context, "loglevel", context.signal));
+  } catch (error) {
+    if (error.kind === "aborted") return { text: "", mark: "" };
+    answer.text += `. The levels could not be read back: ${error.message}`;
   }
   view.said.set(name, answer);
   view.redraw();

@@ -10,7 +10,7 @@ import { filterablePairs, notice } from "../widgets.js";
 export function mount(root, context) {
   const memory = {};
   const isMp = context.kind === "mp";
-  return panel(root, {
+  return panel(root, context, {
     thing: isMp ? "its status" : "metadata",
     async load(signal) {
       if (context.kind === "frontend") throw new NotOffered("A frontend has no metadata of LMCache.");

@@ -12,7 +12,7 @@ const SAMPLES_AT_MOST = 500;
 
 export function mount(root, context) {
   const memory = { raw: false, open: new Set() };
-  return panel(root, {
+  return panel(root, context, {
     thing: "metrics",
     async load(signal) {
       const text = await readNode(context, "metrics", signal);
@@ -27,10 +27,11 @@ export function mount(root, context) {
       const href = nodePath(context.key, "metrics");
       const download = el("a", { class: "button", href, download: fileName(context.key) }, "Download");
       const { parts, redraw } = filterable(memory, "Search metrics", (accepts, filter) => {
-        if (memory.raw) return { text: count(text.length, "character"), content: rawText(text, filter && accepts) };
+        if (memory.raw) return rawPart(text, filter && accepts);
         const some = families.filter((family) => accepts(`${family.name} ${family.type} ${family.help}`));
         const shown = ofAll(some.length, families.length, "family", "families");
-        return { text: shown, content: familyTable(some, memory.open) };
+        const none = some.length === 0 && (families.length ? "No family matches." : "There is no family.");
+        return { text: shown, content: familyTable(some, memory.open), none };
       }, toggle, download);
       replace(body, parts);
     },
@@ -48,8 +49,13 @@ function fileName(key) {
 }
 
 /** The raw text; with a filter, only the lines that have its words. */
-function rawText(text, accepts) {
-  return el("pre", { class: "raw", tabindex: "0" }, accepts ? text.split("\n").filter(accepts).join("\n") : text);
+function rawPart(text, accepts) {
+  const some = accepts ? text.split("\n").filter(accepts).join("\n") : text;
+  return {
+    text: count(text.length, "character"),
+    content: el("pre", { class: "raw", tabindex: "0" }, some),
+    none: accepts && !some && "No line matches.",
+  };
 }
 
 function familyTable(families, open) {
@@ -57,7 +63,7 @@ function familyTable(families, open) {
     ["Name", "col-key"], ["Type"], ["Samples", "num"], ["Help", "col-text"],
   ]);
   append(body, families.map((family) => familyRows(family, row, open)));
-  return listCard(element, families.length, "No family matches.");
+  return listCard(element);
 }
 
 /** The row of a family, and the one with its samples, filled when it is opened. */

@@ -12,7 +12,7 @@ import { data, kindText, listCard, mark, notice, stateMark, table } from "../wid
 const EVERY_MS = 10_000;
 
 export function mount(root, context) {
-  return panel(root, {
+  return panel(root, context, {
     thing: "its state",
     every_ms: EVERY_MS,
     load: (signal) => (context.kind === "frontend" ? {} : load(context, signal)),
@@ -42,7 +42,7 @@ async function load(context, signal) {
 }
 
 function isDead(error) {
-  return error.kind !== "http" || error.status === 502 || error.status === 504;
+  return error.kind !== "http";
 }
 
 function settle(promise) {
@@ -60,7 +60,9 @@ function facts({ node, kind }, probe, { metrics, meta, status }) {
     probe?.latency_ms && ["Reply", duration(probe.latency_ms / 1000)],
     node?.proxy && node.proxy !== LOCAL && ["Proxy", data(node.proxy)],
     model && ["Model", data(model)],
-    kind === "worker" && typeof meta?.worker_id === "number" && ["Worker", `${meta.worker_id} of ${meta.world_size}`],
+    kind === "worker" && typeof meta?.worker_id === "number" && [
+      "Worker", `rank ${meta.worker_id}, world size ${meta.world_size}`,
+    ],
     status && ["Engine", data(show(status.engine_type ?? "not said"))],
     status && ["Connected", `${count(engines(status), "engine")}, ${count(status.active_sessions ?? 0, "session")}`],
     up !== null && ["Running for", duration(up)],
@@ -127,7 +129,7 @@ function threadList({ value, error }) {
     number(thread.total_runs), number(thread.failed_runs),
     data(thread.last_summary?.message ?? "–"),
   ])));
-  return listCard(element, true);
+  return listCard(element);
 }
 
 function runState({ is_running: runs, is_active: active }) {

@@ -9,7 +9,7 @@ import { button, data, filterable, ofAll } from "../widgets.js";
 
 export function mount(root, context) {
   const memory = { open: new Set() };
-  return panel(root, {
+  return panel(root, context, {
     thing: "threads",
     load: async (signal) => parseThreads(await readNode(context, "threads", signal)),
     render(body, { threads, total }) {
@@ -19,6 +19,7 @@ export function mount(root, context) {
         return {
           text: filter ? ofAll(some.length, total, "thread") : summary(threads, total),
           content: div("threads", some.map((thread) => threadItem(thread, memory.open))),
+          none: filter && some.length === 0 && "No thread matches.",
         };
       }, button("Open all", () => all(true)), button("Close all", () => all(false)));
       replace(body, parts);

@@ -2,8 +2,10 @@
 // The page of one node: who it is, and its tabs, each loaded when it is opened.
 
 import { div, el, para, replace, setAttribute, setText, span } from "../dom.js";
-import { LOCAL } from "../nodes.js";
+import { entriesNamed, LOCAL } from "../nodes.js";
+import { whenBack } from "../poll.js";
 import { nodeHref } from "../router.js";
+import { isUnsaved } from "../store.js";
 import { button, data, icon, kindText, notice, stateMark } from "../widgets.js";
 
 const TABS = [
@@ -11,8 +13,10 @@ const TABS = [
   ["config", "Config"], ["meta", "Meta"], ["inference", "Inference"], ["environment", "Environment"],
 ];
 
+const CONFIG = TABS.findIndex(([id]) => id === "config");
+
 export function mount(root, { store, poll, route, title }) {
-  const page = { store, poll, key: route.name, tab: null, panel: null, control: null };
+  const page = { store, poll, key: route.name, tab: tabOf(route), panel: null, control: null, unlisted: false };
   title(page.key);
   store.set({ watched: page.key });
   poll.now();
@@ -26,15 +30,18 @@ export function mount(root, { store, poll, route, title }) {
   }, text));
   page.panelRoot = el("section", { id: "panel", class: "panel", role: "tabpanel", tabindex: "0" });
   const keydown = (event) => keys(event, page);
-  const list = el("div", { class: "tabs", role: "tablist", "aria-label": "Parts", on: { keydown } }, page.tabs);
-  replace(root, head, list, page.panelRoot);
+  page.list = el("div", { class: "tabs", role: "tablist", "aria-label": "Parts", on: { keydown } }, page.tabs);
+  replace(root, head, page.list, page.panelRoot);
 
   const redraw = () => drawHead(head, page);
   const stop = store.subscribe(redraw);
   redraw();
-  openTab(page, tabOf(route));
+  if (!page.unlisted) openTab(page, page.tab);
   return {
-    update: (next) => { if (tabOf(next) !== page.tab) openTab(page, tabOf(next)); },
+    update(next) {
+      if (page.unlisted) page.tab = tabOf(next);
+      else if (tabOf(next) !== page.tab) openTab(page, tabOf(next));
+    },
     unmount() {
       stop();
       closeTab(page);
@@ -47,27 +54,45 @@ function tabOf(route) {
 }
 
 function findNode({ store, key }) {
-  const { fleet } = store.get();
-  return [...fleet.nodes, ...fleet.proxies].find((node) => node.key === key || `${node.proxy}/${node.name}` === key);
+  const found = entriesNamed(store.get().fleet, key);
+  return found.length === 1 ? found[0] : undefined;
 }
 
 function drawHead(head, page) {
   const { store, key } = page;
   const probe = store.get().probes.get(key);
   const node = findNode(page);
-  const unknown = store.get().fleet.state === "ready" && !node;
-  const shape = JSON.stringify([probe?.state, probe?.reason, probe?.kind, probe?.version, node, unknown]);
+  const unlisted = store.get().fleet.state === "ready" && !node;
+  setAttribute(page.tabs[CONFIG], "data-unsaved", isUnsaved(store.get().drafts.get(key)));
+  const shape = JSON.stringify([probe?.state, probe?.reason, probe?.kind, probe?.version, node, unlisted]);
   if (head.shape === shape) return;
   head.shape = shape;
-  replace(head.children[0].lastChild, data(node?.proxy && node.proxy !== LOCAL ? node.proxy : "This frontend"));
-  const [name, facts] = head.children[1].children;
+  const [crumbs, { children: [name, facts, , refresh] }, said] = head.children;
   setText(name, node?.name ?? key);
-  replace(facts, [stateMark(probe), probe?.kind && kindText(probe), probe?.version].filter(Boolean).map((fact) =>
-    (typeof fact === "string" ? span("chip", data(fact)) : fact)));
-  replace(head.children[2], unknown && notice("warn", "No such node", "It may have been removed or renamed."));
+  crumbs.hidden = refresh.hidden = page.list.hidden = page.panelRoot.hidden = unlisted;
+  replace(crumbs.lastChild, data(node?.proxy && node.proxy !== LOCAL ? node.proxy : "This frontend"));
+  const known = [stateMark(probe), probe?.kind && kindText(probe), probe?.version].filter(Boolean);
+  replace(facts, !unlisted && known.map((fact) => (typeof fact === "string" ? span("chip", data(fact)) : fact)));
+  replace(said, unlisted && missing(entriesNamed(store.get().fleet, key)));
+  if (unlisted !== page.unlisted) {
+    page.unlisted = unlisted;
+    if (unlisted) closeTab(page);
+    else openTab(page, page.tab);
+    return;
+  }
   // A tab that was opened while the node was silent, or was something else, is opened again.
   const changed = probe?.kind && (probe.kind !== page.kind || (page.silent && probe.state === "answering"));
   if (page.panel && changed) openTab(page, page.tab);
+}
+
+/** What is said in place of a node: that there is none of that name, or which ones there are. */
+function missing(several) {
+  if (several.length === 0) {
+    return notice("warn", "No such node", "It is not in the list. It may have been removed or renamed.",
+      el("a", { href: "#/" }, "To the fleet"));
+  }
+  return notice("warn", "Several nodes have this name", "Choose the one that you mean:",
+    several.map((node) => el("a", { href: nodeHref(node.key) }, data(`${node.proxy}/${node.name}`))));
 }
 
 async function openTab(page, id) {
@@ -97,6 +122,8 @@ async function openTab(page, id) {
     if (control.signal.aborted) return;
     replace(page.panelRoot, notice("bad", "This part of the page could not be loaded", error.message,
       button("Try again", () => openTab(page, id), { class: "small" })));
+    control.signal.addEventListener("abort", whenBack(page.store, { kind: "gone" }, () => openTab(page, id)));
+    page.poll.now();
   }
 }
 

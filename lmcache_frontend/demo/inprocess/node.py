@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from lmcache_frontend.demo import inprocess_cache, inprocess_configuration, inprocess_switches
 from lmcache_frontend.demo.answers import Router
-from lmcache_frontend.demo.inprocess_state import InProcessState
+from lmcache_frontend.demo.inprocess import cache, configuration, switches
+from lmcache_frontend.demo.inprocess.state import InProcessState
 from lmcache_frontend.demo.node import COMMON_ROUTES
 
 
@@ -19,8 +19,8 @@ class InProcessNode(InProcessState):
     router: ClassVar[Router[Any]] = Router(
         (
             *COMMON_ROUTES,
-            *inprocess_configuration.ROUTES,
-            *inprocess_switches.ROUTES,
-            *inprocess_cache.ROUTES,
+            *configuration.ROUTES,
+            *switches.ROUTES,
+            *cache.ROUTES,
         )
     )

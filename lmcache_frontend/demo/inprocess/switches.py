@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lmcache_frontend.demo.answers import Answer, Handler, Request, compact, pretty
-from lmcache_frontend.demo.inprocess_state import LOCAL_CPU, InProcessState
+from lmcache_frontend.demo.inprocess.state import LOCAL_CPU, InProcessState
 
 _NO_ENGINE = "LMCache engine not configured."
 

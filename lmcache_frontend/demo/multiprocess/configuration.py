@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmcache_frontend.demo.server_simulation import EVICTION_RATIO, WATERMARK
+from lmcache_frontend.demo.multiprocess.simulation import EVICTION_RATIO, WATERMARK
 from lmcache_frontend.demo.traffic import CHUNK_TOKENS
 
 

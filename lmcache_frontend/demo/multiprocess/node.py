@@ -23,11 +23,11 @@ from lmcache_frontend.demo.answers import (
     pretty,
     read_json,
 )
-from lmcache_frontend.demo.multiprocess_config import configuration
-from lmcache_frontend.demo.multiprocess_metrics import render_server
-from lmcache_frontend.demo.multiprocess_status import describe_status
+from lmcache_frontend.demo.multiprocess.configuration import configuration
+from lmcache_frontend.demo.multiprocess.metrics import render_server
+from lmcache_frontend.demo.multiprocess.simulation import ServerEngine
+from lmcache_frontend.demo.multiprocess.status import describe_status
 from lmcache_frontend.demo.node import COMMON_ROUTES, Node, base_environment, run_script_off
-from lmcache_frontend.demo.server_simulation import ServerEngine
 from lmcache_frontend.demo.simulation import Load
 
 _GIB = 1024**3

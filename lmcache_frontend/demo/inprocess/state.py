@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from lmcache_frontend.demo import configuration, loggers, periodic, threads
+from lmcache_frontend.demo import loggers, periodic, threads
 from lmcache_frontend.demo.exposition_text import Process, render_in_process
 from lmcache_frontend.demo.figures import Figures
+from lmcache_frontend.demo.inprocess import keys
 from lmcache_frontend.demo.node import MODEL, Node, base_environment
 from lmcache_frontend.demo.simulation import CHUNK_BYTES, Engine, Load
 
@@ -23,12 +24,16 @@ _PORT_START = 6999
 
 
 class Place(NamedTuple):
-    """Where a node stands: its instance, ``worker`` or ``scheduler``, its number, and the prefix of its socket."""
+    """Where a node stands: its instance, ``worker`` or ``scheduler``, its number, and the prefix of its socket.
+
+    ``worker_count`` is how many workers the instance has.
+    """
 
     instance: str
     role: str
     worker_id: int
     socket_prefix: str
+    worker_count: int = 1
 
 
 class Statistics(NamedTuple):
@@ -100,7 +105,7 @@ class InProcessState(Node):
 
     def setting(self, key: str) -> Any:
         """Give the value of a configuration key."""
-        return self.settings.get(key, configuration.DEFAULTS[key])
+        return self.settings.get(key, keys.DEFAULTS[key])
 
     def lookup_type(self) -> str:
         """Give the type of lookup client or server that the configuration asks for."""

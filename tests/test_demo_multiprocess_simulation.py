@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from lmcache_frontend.demo.server_simulation import EVICTION_RATIO, WATERMARK, ServerEngine
+from lmcache_frontend.demo.multiprocess.simulation import EVICTION_RATIO, WATERMARK, ServerEngine
 from lmcache_frontend.demo.simulation import CHUNK_BYTES, Load
 from lmcache_frontend.demo.traffic import CHUNK_TOKENS
 

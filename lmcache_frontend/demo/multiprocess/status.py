@@ -5,8 +5,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from lmcache_frontend.demo.multiprocess.simulation import (
+    EVENTS_KEPT,
+    EVICTION_RATIO,
+    GPUS,
+    WATERMARK,
+    ServerEngine,
+    Usage,
+)
 from lmcache_frontend.demo.node import MODEL
-from lmcache_frontend.demo.server_simulation import EVENTS_KEPT, EVICTION_RATIO, GPUS, WATERMARK, ServerEngine, Usage
 from lmcache_frontend.demo.traffic import CHUNK_TOKENS
 
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from lmcache_frontend.demo.configuration import DEFAULTS, KINDS, convert
+from lmcache_frontend.demo.inprocess.keys import DEFAULTS, KINDS, convert
 from tests.helpers.demo import ManualClock, ask, counter, status, worker
 
 

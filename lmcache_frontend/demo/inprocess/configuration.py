@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmcache_frontend.demo import configuration
 from lmcache_frontend.demo.answers import (
     Answer,
     Handler,
@@ -20,7 +19,8 @@ from lmcache_frontend.demo.answers import (
     pretty,
     read_json,
 )
-from lmcache_frontend.demo.inprocess_state import LAYERS, InProcessState
+from lmcache_frontend.demo.inprocess import keys
+from lmcache_frontend.demo.inprocess.state import LAYERS, InProcessState
 from lmcache_frontend.demo.node import MODEL, VERSION, run_script_off
 from lmcache_frontend.demo.traffic import CHUNK_TOKENS
 
@@ -29,12 +29,12 @@ _HEAD_SIZE = 128
 
 
 def _conf(node: InProcessState, request: Request) -> Answer:
-    values = {**configuration.DEFAULTS, **node.settings}
+    values = {**keys.DEFAULTS, **node.settings}
     names = request.text("names")
     if not names:
         return plain_json(values)
     wanted = names.split(",")
-    if configuration.METHODS.intersection(wanted):
+    if keys.METHODS.intersection(wanted):
         return internal_error()
     return plain_json({name: values[name] for name in wanted if name in values})
 
@@ -50,7 +50,7 @@ def _post_conf(node: InProcessState, request: Request) -> Answer:
     errors: dict[str, str] = {}
     for key, value in body.items():
         try:
-            node.settings[key] = updated[key] = configuration.convert(key, value)
+            node.settings[key] = updated[key] = keys.convert(key, value)
         except KeyError:
             errors[key] = "Unknown config"
         except (ValueError, TypeError, OverflowError):
@@ -72,13 +72,13 @@ def _meta(node: InProcessState, request: Request) -> Answer:
         "kv_layer_groups_manager": None,
         "kv_shape": [LAYERS, 2, CHUNK_TOKENS, _KV_HEADS, _HEAD_SIZE],
         "local_worker_id": node.place.worker_id,
-        "local_world_size": 1,
+        "local_world_size": node.place.worker_count,
         "model_name": MODEL,
         "role": node.place.role,
         "served_model_name": None,
         "use_mla": False,
         "worker_id": node.place.worker_id,
-        "world_size": 1,
+        "world_size": node.place.worker_count,
     }
     names = request.text("names")
     return plain_json({name: values[name] for name in names.split(",") if name in values} if names else values)
@@ -89,7 +89,10 @@ def _inference_info(node: InProcessState, request: Request) -> Answer:
         {
             "vllm_version": "0.19.0",
             "lmcache_version": f"{VERSION}",
-            "vllm_config": f"model='{MODEL}', dtype=torch.bfloat16, max_seq_len=40960, tensor_parallel_size=1",
+            "vllm_config": (
+                f"model='{MODEL}', dtype=torch.bfloat16, max_seq_len=40960, "
+                f"tensor_parallel_size={node.place.worker_count}"
+            ),
             "model_config": {
                 "model": MODEL,
                 "dtype": "torch.bfloat16",

@@ -16,8 +16,8 @@ from lmcache_frontend.demo.exposition_text import (
     render_labels,
     render_process,
 )
+from lmcache_frontend.demo.multiprocess.simulation import EVENTS_KEPT, GPUS, ServerEngine
 from lmcache_frontend.demo.node import MODEL
-from lmcache_frontend.demo.server_simulation import EVENTS_KEPT, GPUS, ServerEngine
 
 _TAG = {"l1_tag": "_default"}
 _L1 = {"backend": "dram", **_TAG}

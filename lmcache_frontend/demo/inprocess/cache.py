@@ -20,7 +20,7 @@ from lmcache_frontend.demo.answers import (
     pretty,
     read_json,
 )
-from lmcache_frontend.demo.inprocess_state import LAYERS, LOCAL_CPU, InProcessState
+from lmcache_frontend.demo.inprocess.state import LAYERS, LOCAL_CPU, InProcessState
 from lmcache_frontend.demo.traffic import CHUNK_TOKENS
 
 _NO_ENGINE = {"error": "LMCache API is unavailable", "message": "LMCache engine not configured."}
