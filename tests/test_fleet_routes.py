@@ -14,6 +14,7 @@ import pytest
 
 from lmcache_frontend.app import App
 from lmcache_frontend.exposition.parse import parse
+from lmcache_frontend.fleet.configuration import quotas_in
 from lmcache_frontend.settings import Settings
 from tests.helpers.scripted import ScriptedNode, answering
 from tests.helpers.talking import Reply, ask
@@ -189,6 +190,31 @@ def test_what_may_hold_secrets_is_not_for_viewers(app: App) -> None:
     for target in ("/api/nodes/demo_worker0/env", "/api/nodes/demo_worker0/conf", "/api/fleet/drift", "/api/fleet/env"):
         assert get(app, target, Via="1.1 edge").status == 403
     assert get(app, "/api/nodes/demo_worker0/health", Via="1.1 edge").status == 200
+
+
+def test_quotas_of_an_mp_server(start_app: StartApp) -> None:
+    app = start_app(demo=2, collecting=True, poll_interval_s=0.5)
+    assert ask(app.settings.port, "PUT", "/proxy2/demo_mp0/quota/tenant-a", {"limit_gb": 2}).status == 200
+
+    def quotas() -> Any:
+        return next((node["quotas"] for node in fleet(app)["nodes"] if node["name"] == "demo_mp0"), None)
+
+    app._the_collector().collect_once()
+    (quota,) = wait_until(quotas)
+    assert (quota["salt"], quota["limit_bytes"]) == ("tenant-a", 2 * 1024**3)
+    parsed = parse(get(app, "/metrics").body.decode())
+    (sample,) = parsed.families["lmcache_frontend_node_quota_limit_bytes"].samples
+    assert (dict(sample.labels), sample.value) == ({"node": "demo_mp0", "cache_salt": "tenant-a"}, 2.0 * 1024**3)
+    assert json.loads(get(app, "/api/nodes/demo_mp0/quota").body)["state"] == "ok"
+    assert json.loads(get(app, "/api/nodes/demo_worker0/quota").body)["state"] == "unsupported"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, [], {}, {"users": []}, {"users": {"a": 7}}, {"users": {"a": {"limit_gb": "x", "current_usage_gb": 1}}}],
+)
+def test_other_documents_hold_no_quotas(document: Any) -> None:
+    assert quotas_in(document) == ()
 
 
 def test_drift_and_environment(app: App) -> None:

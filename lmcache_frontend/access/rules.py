@@ -61,6 +61,7 @@ OWN_ROWS: tuple[Row, ...] = (
     *_rows("GET", READS, "/api/nodes/{node}/version", "/api/nodes/{node}/health", "/api/nodes/{node}/metrics"),
     *_rows("GET", READS, "/api/nodes/{node}/threads", "/api/nodes/{node}/loggers", "/api/nodes/{node}/periodic"),
     *_rows("GET", READS, "/api/nodes/{node}/backends", "/api/nodes/{node}/status", "/api/nodes/{node}/series"),
+    *_rows("GET", READS, "/api/nodes/{node}/quota"),
     *_rows("GET", READS_SECRETS, "/api/nodes/{node}/conf", "/api/nodes/{node}/meta", "/api/nodes/{node}/inference"),
     *_rows("GET", READS_SECRETS, "/api/nodes/{node}/env", "/api/fleet/env", "/api/fleet/drift"),
     *_rows("GET", CHANGES, "/api/proxies/{proxy}/refresh"),

@@ -14,8 +14,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lmcache_frontend.fleet.derive import NO_SIZES, Sizes
+from lmcache_frontend.fleet.snapshot import Quota
 
 GIB = 1024**3
+# A tenant is a label value of ours: not more of them than Prometheus would like.
+MOST_QUOTAS = 200
 _DEPTH_LIMIT = 16
 
 
@@ -80,3 +83,16 @@ def _leaves(values: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tupl
             yield from _leaves(value, f"{prefix}{key}.", depth + 1)
         else:
             yield f"{prefix}{key}", value
+
+
+def quotas_in(document: Any) -> tuple[Quota, ...]:
+    """Give the tenants' quotas in an MP server's ``/quota``, in GiB there; whatever else it holds is left out."""
+    users = document.get("users") if isinstance(document, dict) else None
+    found = []
+    for salt, entry in users.items() if isinstance(users, dict) else ():
+        used, limit = (
+            (entry.get("current_usage_gb"), entry.get("limit_gb")) if isinstance(entry, dict) else (None, None)
+        )
+        if isinstance(used, (int, float)) and isinstance(limit, (int, float)) and len(found) < MOST_QUOTAS:
+            found.append(Quota(str(salt), float(used) * GIB, float(limit) * GIB))
+    return tuple(found)

@@ -56,6 +56,7 @@ def node_document(state: NodeState) -> Document:
         "reasons": list(state.reasons),
         "last_seen": state.last_seen,
         "figures": figures_document(state.figures),
+        "quotas": [quota._asdict() for quota in state.quotas],
     }
 
 

@@ -50,12 +50,20 @@ def _node_metrics(snapshot: FleetSnapshot) -> list[Metric]:
     durations: Samples = [
         ("", labels_of(state), state.scrape_seconds) for state in states if state.scrape_seconds is not None
     ]
+    used: Samples = []
+    limits: Samples = []
+    for state in states:
+        for quota in state.quotas:
+            used.append(("", {**labels_of(state), "cache_salt": quota.salt}, quota.used_bytes))
+            limits.append(("", {**labels_of(state), "cache_salt": quota.salt}, quota.limit_bytes))
     prefix = "lmcache_frontend_node"
     return [
         Metric(f"{prefix}_up", "gauge", "1 while the node answers, else 0.", up),
         Metric(f"{prefix}_state", "gauge", "1 for the state that the node is in, 0 for the others.", levels),
         Metric(f"{prefix}_scrape_age_seconds", "gauge", "Age of the node's last good metrics.", ages),
         Metric(f"{prefix}_scrape_duration_seconds", "gauge", "How long its last good metrics took.", durations),
+        Metric(f"{prefix}_quota_used_bytes", "gauge", "Bytes held for a tenant with a quota.", used),
+        Metric(f"{prefix}_quota_limit_bytes", "gauge", "Bytes that may be held for the tenant.", limits),
     ]
 
 

@@ -21,7 +21,7 @@ from lmcache_frontend.errors import FrontendError, GatewayTimeout
 from lmcache_frontend.exposition.blocks import Blocks, make_blocks
 from lmcache_frontend.exposition.parse import Family, select
 from lmcache_frontend.exposition.scan import scan
-from lmcache_frontend.fleet.configuration import flattened, packed, sizes_of
+from lmcache_frontend.fleet.configuration import flattened, packed, quotas_in, sizes_of
 from lmcache_frontend.fleet.counters import FAMILIES, Counters, counters_from
 from lmcache_frontend.fleet.derive import NO_SIZES, Sizes, node_figures, positions_of, tally
 from lmcache_frontend.fleet.health import Condition, Outcome, condition, faults_in_words
@@ -214,6 +214,9 @@ def _read_details(watch: Watch, identity: Identity, ask: Ask, now: Moment) -> No
         # Another process answers than the one that was probed.
         watch.probe_again = True
         watch.state = watch.state._replace(version=version.data)
+    quota = read(identity, "quota", ask)
+    if quota.state is not State.FAILED:
+        watch.state = watch.state._replace(quotas=quotas_in(quota.data))
     conf = read(identity, "conf", ask)
     if conf.state is State.OK:
         flat = flattened(conf.data["values"])

@@ -17,8 +17,8 @@ from lmcache_frontend.fleet.history import SERIES, History, rings_for
 from lmcache_frontend.fleet.polling import Moment, Watch
 from lmcache_frontend.fleet.snapshot import NO_TRAFFIC, OK, Figure, Figures, FleetSnapshot, made_stale
 
-# How many snapshots are kept for who reconnects; they share what did not change.
-RECENT = 64
+# How many snapshots are kept for who reconnects: enough for some seconds, as each has figures of all nodes.
+RECENT = 4
 
 
 class Publisher:
@@ -49,7 +49,7 @@ class Publisher:
         snapshot = FleetSnapshot(number, now.epoch, self._interval_s, MappingProxyType(nodes), figures, found)
         with self._changed:
             self.snapshot = snapshot
-            self._recent.append(snapshot)
+            self._recent.append(_without_blocks(snapshot))
             self._changed.notify_all()
         return snapshot
 
@@ -122,3 +122,8 @@ def _worth_keeping(figures: Mapping[str, Figure], *, has_window: bool) -> dict[s
             is_idle = has_window and figure.state == NO_TRAFFIC and name.endswith("_per_s")
             kept[name] = figure.value if figure.state == OK else 0.0 if is_idle else None
     return kept
+
+
+def _without_blocks(snapshot: FleetSnapshot) -> FleetSnapshot:
+    """Give a snapshot that does not keep old metrics in memory; who asks what changed since does not ask for them."""
+    return snapshot._replace(nodes={key: state._replace(blocks=None) for key, state in snapshot.nodes.items()})

@@ -76,6 +76,14 @@ class Figures(Mapping[str, Figure]):
 NO_FIGURES = Figures({}, {})
 
 
+class Quota(NamedTuple):
+    """What an MP server holds for one tenant, and how much it may; in bytes."""
+
+    salt: str
+    used_bytes: float
+    limit_bytes: float
+
+
 class NodeState(NamedTuple):
     """A node as it was found last.
 
@@ -100,6 +108,7 @@ class NodeState(NamedTuple):
     blocks: Any
     level_since: float = 0.0
     labels: Mapping[str, str] = _NO_LABELS
+    quotas: tuple[Quota, ...] = ()
 
     @property
     def key(self) -> str:

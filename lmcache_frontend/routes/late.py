@@ -21,6 +21,7 @@ ITEMS = (
     "status",
     "inference",
     "env",
+    "quota",
 )
 
 

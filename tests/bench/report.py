@@ -24,11 +24,14 @@ class Budget(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line of the table: a figure a round for us and for the peer, in the same order."""
+    """One line of the table: a figure a round for us and for the peer, if there is one, in the same order.
+
+    Where nothing is asked of a figure, its budget is None.
+    """
 
     case: str
     unit: str
-    budget: Budget
+    budget: Budget | None
     ours: tuple[float, ...] = ()
     peer: tuple[float, ...] = ()
     direct: float | None = None
@@ -47,10 +50,12 @@ def ratio(line: Line) -> float | None:
 
 
 def mark(line: Line) -> str:
-    """Say which part of its budget a line meets: `goal`, `floor` or `below`.
+    """Say which part of its budget a line meets: `goal`, `floor` or `below`; `-` where there is none.
 
     A failed request of ours is `below`, however fast the others were.
     """
+    if line.budget is None:
+        return "below" if line.ours_errors else "-"
     judged = ratio(line) if line.budget.of_ratio else median(line.ours)
     if judged is None or line.ours_errors:
         return "below"
@@ -75,9 +80,9 @@ def as_json(lines: Sequence[Line], circumstances: Mapping[str, object]) -> dict[
     measured = [
         {
             **line._asdict(),
-            "budget": line.budget._asdict(),
+            "budget": line.budget._asdict() if line.budget else None,
             "ours_median": median(line.ours),
-            "peer_median": median(line.peer),
+            "peer_median": median(line.peer) if line.peer else None,
             "ratio": ratio(line),
             "mark": mark(line),
         }
@@ -88,23 +93,28 @@ def as_json(lines: Sequence[Line], circumstances: Mapping[str, object]) -> dict[
 
 def _cells(line: Line) -> tuple[str, ...]:
     budget = line.budget
-    compared = ratio(line) if budget.of_ratio else None
-    relation = "" if budget.more_is_better else "<= "
-    times = " x" if budget.of_ratio else ""
+    compared = ratio(line) if budget and budget.of_ratio else None
     return (
         line.case,
         line.unit,
         _number(median(line.ours)),
-        _number(median(line.peer)),
+        _number(median(line.peer)) if line.peer else "-",
         "-" if compared is None else f"{compared:.3f}",
-        f"{relation}{budget.floor:g}{times}",
-        f"{relation}{budget.goal:g}{times}",
+        *_bounds(budget),
         mark(line),
         _number(median(line.ours_cpu_us)) if line.ours_cpu_us else "-",
         _number(median(line.peer_cpu_us)) if line.peer_cpu_us else "-",
         "-" if line.direct is None else _number(line.direct),
         f"{line.ours_errors} / {line.peer_errors}",
     )
+
+
+def _bounds(budget: Budget | None) -> tuple[str, str]:
+    if budget is None:
+        return "-", "-"
+    relation = "" if budget.more_is_better else "<= "
+    times = " x" if budget.of_ratio else ""
+    return f"{relation}{budget.floor:g}{times}", f"{relation}{budget.goal:g}{times}"
 
 
 def _draw(row: Sequence[str], widths: Sequence[int]) -> str:

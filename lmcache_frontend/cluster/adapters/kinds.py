@@ -27,6 +27,7 @@ ITEMS = (
     "status",
     "inference",
     "env",
+    "quota",
 )
 
 # Asks for a target (None: with the usual time limit in seconds). Raises FrontendError where no answer comes.

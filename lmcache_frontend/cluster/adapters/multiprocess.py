@@ -24,6 +24,7 @@ _COMMON: Offers = {
     "periodic": Offer("/periodic-threads", convert.document),
     "status": Offer("/status", convert.document),
     "env": Offer("/env", convert.document),
+    "quota": Offer("/quota", convert.document),
 }
 
 OFFERS: Mapping[Paths, Offers] = {

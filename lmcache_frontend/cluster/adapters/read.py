@@ -48,6 +48,7 @@ _NOUNS = {
     "status": "has no status of its own",
     "inference": "is not in an inference engine",
     "env": "does not show its environment",
+    "quota": "has no quotas",
 }
 
 
