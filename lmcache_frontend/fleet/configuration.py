@@ -88,11 +88,9 @@ def _leaves(values: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tupl
 def quotas_in(document: Any) -> tuple[Quota, ...]:
     """Give the tenants' quotas in an MP server's ``/quota``, in GiB there; whatever else it holds is left out."""
     users = document.get("users") if isinstance(document, dict) else None
-    found = []
+    found: list[Quota] = []
     for salt, entry in users.items() if isinstance(users, dict) else ():
-        used, limit = (
-            (entry.get("current_usage_gb"), entry.get("limit_gb")) if isinstance(entry, dict) else (None, None)
-        )
+        used, limit = map(entry.get, ("current_usage_gb", "limit_gb")) if isinstance(entry, dict) else (None, None)
         if isinstance(used, (int, float)) and isinstance(limit, (int, float)) and len(found) < MOST_QUOTAS:
             found.append(Quota(str(salt), float(used) * GIB, float(limit) * GIB))
     return tuple(found)
