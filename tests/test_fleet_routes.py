@@ -8,6 +8,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -289,3 +290,14 @@ def test_a_node_that_answers_garbage_is_said_to(start_app: StartApp, start_node:
     answer = json.loads(get(app, "/api/nodes/node/version").body)
     assert (answer["state"], answer["data"]) == ("failed", None)
     assert answer["reason"]
+
+
+def test_discovery_never_gives_a_list_that_may_be_incomplete(start_app: StartApp, tmp_path: Path) -> None:
+    path = tmp_path / "nodes.json"
+    path.write_text('[{"name": "n", "host": "127.0.0.1", "port": 9}]')
+    app = start_app([], config=str(path))
+    assert len(json.loads(get(app, "/api/sd").body)) == 1
+    path.write_text("[")
+    app.reload()
+    reply = get(app, "/api/sd")
+    assert (reply.status, "not JSON" in reply.detail) == (503, True)

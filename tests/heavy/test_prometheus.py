@@ -7,6 +7,8 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +16,7 @@ import pytest
 
 from lmcache_frontend.app import App
 from lmcache_frontend.settings import Settings
+from tests.heavy.conftest import Frontend, Nodes
 from tests.helpers.parts import program
 from tests.helpers.ports import free_port
 from tests.helpers.talking import ask
@@ -36,10 +39,10 @@ def app(prometheus_port: int) -> Iterator[App]:
     running.stop()
 
 
-@pytest.fixture(scope="module")
-def prometheus(app: App, prometheus_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    directory = tmp_path_factory.mktemp("prometheus")
-    target = f"127.0.0.1:{app.settings.port}"
+@contextmanager
+def running_prometheus(service_port: int, port: int, directory: Path) -> Iterator[None]:
+    """Run a Prometheus that scrapes the service, and each node through the service's discovery."""
+    target = f"127.0.0.1:{service_port}"
     configuration = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [
@@ -53,25 +56,26 @@ def prometheus(app: App, prometheus_port: int, tmp_path_factory: pytest.TempPath
     }
     # JSON is YAML.
     (directory / "prometheus.yml").write_text(json.dumps(configuration))
-    port = prometheus_port
-    log = (directory / "log").open("w")
-    process = subprocess.Popen(
-        [
-            program("prometheus", "prometheus"),
-            f"--config.file={directory / 'prometheus.yml'}",
-            f"--storage.tsdb.path={directory / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        wait_until(lambda: is_ready(port), timeout_s=60, interval_s=0.2)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(20)
-        log.close()
+    words = [
+        program("prometheus", "prometheus"),
+        f"--config.file={directory / 'prometheus.yml'}",
+        f"--storage.tsdb.path={directory / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with (directory / "log").open("w") as log:
+        process = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            wait_until(lambda: is_ready(port), timeout_s=60, interval_s=0.2)
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def prometheus(app: App, prometheus_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with running_prometheus(app.settings.port, prometheus_port, tmp_path_factory.mktemp("prometheus")):
+        yield prometheus_port
 
 
 def is_ready(port: int) -> bool:
@@ -91,11 +95,26 @@ def query(port: int, expression: str) -> dict[str, float]:
     return values
 
 
-def test_every_target_is_up_and_none_reports_an_error(prometheus: int) -> None:
-    wait_until(lambda: len(query(prometheus, "up == 1")) == 1 + len(NODES), timeout_s=60, interval_s=0.5)
+def check_targets(prometheus: int, count: int) -> None:
+    wait_until(lambda: len(query(prometheus, "up == 1")) == count, timeout_s=60, interval_s=0.5)
     targets = json.loads(ask(prometheus, "GET", "/api/v1/targets").body)["data"]["activeTargets"]
-    assert len(targets) == 1 + len(NODES)
+    assert len(targets) == count
     assert {target["lastError"] for target in targets} == {""}
+
+
+def test_every_target_is_up_and_none_reports_an_error(prometheus: int) -> None:
+    check_targets(prometheus, 1 + len(NODES))
+
+
+def test_real_nodes_are_scraped_without_an_error(nodes: Nodes, frontend: Frontend, tmp_path: Path) -> None:
+    names = {node.entry["name"] for node in nodes}
+    port = free_port()
+    with running_prometheus(frontend.port, port, tmp_path):
+        check_targets(port, 1 + len(names))
+        wait_until(lambda: set(query(port, "lmcache_frontend_node_up == 1")) == names, timeout_s=60, interval_s=0.5)
+        merged = query(port, 'process_start_time_seconds{job="merged"}')
+        assert merged == query(port, 'process_start_time_seconds{job="nodes"}')
+        assert set(merged) == names
 
 
 def test_a_query_by_node_gives_the_nodes_own_values(prometheus: int, app: App) -> None:
