@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -55,3 +56,16 @@ def start_node() -> Iterator[Callable[..., ScriptedNode]]:
 def _check(node: ScriptedNode) -> None:
     node.close()
     assert not node.faults
+
+
+@pytest.fixture
+def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """Give a function that takes the warnings logged since the last call."""
+    caplog.set_level(logging.WARNING, "lmcache_frontend")
+
+    def take() -> list[str]:
+        taken = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return taken
+
+    return take

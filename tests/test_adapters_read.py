@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from lmcache_frontend.cluster.adapters.kinds import ITEMS, Identity, Kind, Paths, Reading, State, release_of
+from lmcache_frontend.cluster.adapters import ITEMS
+from lmcache_frontend.cluster.adapters.kinds import Identity, Kind, Paths, Reading, State, release_of
 from lmcache_frontend.cluster.adapters.probe import probe
 from lmcache_frontend.cluster.adapters.read import metrics_target, read
 from lmcache_frontend.errors import BadGateway, Forbidden, FrontendError, GatewayTimeout

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,43 +21,12 @@ from lmcache_frontend.cluster.sources import (
 )
 from lmcache_frontend.errors import BadRequest, FrontendError, StartError, UsageError
 from lmcache_frontend.settings import Settings
+from tests.helpers.listings import entry, names, swap, text
 from tests.helpers.scripted import ScriptedNode
 from tests.helpers.talking import ask
 
 StartApp = Callable[..., App]
 StartNode = Callable[..., ScriptedNode]
-
-
-def entry(name: str, port: int = 1) -> dict[str, Any]:
-    return {"name": name, "host": "10.0.0.1", "port": port}
-
-
-def text(*names: str) -> str:
-    return json.dumps([entry(name) for name in names])
-
-
-def names(registry: Registry) -> list[str]:
-    return list(registry.snapshot.local_nodes)
-
-
-def swap(path: Path, content: str | bytes) -> None:
-    """Put new content in place as editors and tools do: in a file beside it that is renamed."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_bytes(content if isinstance(content, bytes) else content.encode())
-    beside.replace(path)
-
-
-@pytest.fixture
-def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Give a function that takes the warnings logged since the last call."""
-    caplog.set_level(logging.WARNING, "lmcache_frontend")
-
-    def take() -> list[str]:
-        taken = [record.getMessage() for record in caplog.records]
-        caplog.clear()
-        return taken
-
-    return take
 
 
 Warnings = Callable[[], list[str]]

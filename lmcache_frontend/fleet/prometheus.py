@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from lmcache_frontend.errors import BadGateway
 from lmcache_frontend.fleet.counters import COUNTERS, GAUGES, HISTOGRAMS
+from lmcache_frontend.fleet.derive import EVENTS
 
 MOST_POINTS = 1000
 SHORTEST_STEP_S = 10.0
@@ -30,16 +31,7 @@ _RATES = {
     "lookups_per_s": ("lookups",),
     "retrieves_per_s": ("retrieves",),
     "stores_per_s": ("stores",),
-    "evictions_per_s": ("evictions",),
-    "failures_per_s": (
-        "failed_evictions",
-        "forced_unpins",
-        "failed_gets",
-        "failed_puts",
-        "allocation_failures",
-        "read_failures",
-        "prefetch_failures",
-    ),
+    **{f"{name}_per_s": counted for name, counted in EVENTS.items()},
 }
 _SHARES = {
     "lookup_hit_rate": ("lookup_hits", "lookup_tokens"),

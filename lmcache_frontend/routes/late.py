@@ -5,24 +5,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from lmcache_frontend.cluster.adapters import ITEMS
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.routes.services import Handler, Route, Services
-
-ITEMS = (
-    "version",
-    "health",
-    "metrics",
-    "conf",
-    "meta",
-    "threads",
-    "loggers",
-    "periodic",
-    "backends",
-    "status",
-    "inference",
-    "env",
-    "quota",
-)
 
 
 def _later(module: str, name: str) -> Handler:

@@ -14,22 +14,6 @@ from typing import Any, NamedTuple
 
 from lmcache_frontend.http1.fetch import Answer
 
-ITEMS = (
-    "version",
-    "health",
-    "metrics",
-    "conf",
-    "meta",
-    "threads",
-    "loggers",
-    "periodic",
-    "backends",
-    "status",
-    "inference",
-    "env",
-    "quota",
-)
-
 # Asks for a target (None: with the usual time limit in seconds). Raises FrontendError where no answer comes.
 Ask = Callable[[str, float | None], Answer]
 Release = tuple[int, int, int]

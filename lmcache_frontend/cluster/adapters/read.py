@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lmcache_frontend.cluster.adapters import inprocess, multiprocess, services
+from lmcache_frontend.cluster.adapters import ITEMS, inprocess, multiprocess, services
 from lmcache_frontend.cluster.adapters.answers import (
     TEXT_LIMIT_BYTES,
     Heard,
@@ -20,7 +20,6 @@ from lmcache_frontend.cluster.adapters.answers import (
 )
 from lmcache_frontend.cluster.adapters.health import read_health
 from lmcache_frontend.cluster.adapters.kinds import (
-    ITEMS,
     Ask,
     Identity,
     Offer,
