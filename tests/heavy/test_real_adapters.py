@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lmcache_frontend.cluster.adapters.kinds import ITEMS, Ask, Kind, Paths, State
+from lmcache_frontend.cluster.adapters import ITEMS
+from lmcache_frontend.cluster.adapters.kinds import Ask, Kind, Paths, State
 from lmcache_frontend.cluster.adapters.probe import probe
 from lmcache_frontend.cluster.adapters.read import metrics_target, read
 from lmcache_frontend.http1.client import Endpoint, Pool

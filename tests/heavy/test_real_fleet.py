@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from lmcache_frontend.cluster.adapters.kinds import ITEMS
+from lmcache_frontend.cluster.adapters import ITEMS
 from tests.heavy.conftest import Nodes
 from tests.helpers import lmcache_nodes
 from tests.helpers.dashboard import running_frontend
