@@ -18,7 +18,7 @@ from tests.heavy.conftest import Frontend, Nodes
 from tests.helpers.lmcache_nodes import RealNode
 
 AskOf = Callable[[int | str], Ask]
-IN_PROCESS_LACKS = {"status"}
+IN_PROCESS_LACKS = {"status", "quota"}
 MP_LACKS = {"meta", "inference"}
 
 

@@ -26,7 +26,7 @@ FIRST_TOKEN = 700_000
 STORED_TOKENS = 2048
 # So many are asked for, each time from the first on.
 ASKED_TOKENS = (2048, 3072, 2048)
-LACKS = {"tcp": {"status"}, "unix": {"status"}, "mp": {"meta", "inference"}}
+LACKS = {"tcp": {"status", "quota"}, "unix": {"status", "quota"}, "mp": {"meta", "inference"}}
 COUNTED = {
     "tokens_stored_total": "lmcache:num_stored_tokens_total",
     "tokens_requested_total": "lmcache:num_requested_tokens_total",
