@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "lmcache_frontend"
 
-# From top to bottom: a room may import from its own floor and from the floors below it.
+# From top to bottom: a room may import from the floors below its own.
 FLOORS = (
     ("__main__", "lmcache_plugin"),
     ("command",),
