@@ -324,7 +324,8 @@ def test_a_connection_on_which_a_body_is_still_sent_is_never_used_again(
     start_app: StartApp, start_node: StartNode
 ) -> None:
     go_on = threading.Event()
-    size = 3_000_000
+    # More than the kernel's largest buffers hold, so that it cannot all be sent while the node does not read.
+    size = 128 * 1024 * 1024
 
     def script(visit: Visit) -> None:
         head = visit.read_head()
