@@ -27,6 +27,13 @@ class UsageError(FrontendError):
     exit_status = 2
 
 
+class Unreachable(FrontendError):
+    """A tool found nobody at the address it was given."""
+
+    status = 502
+    exit_status = 3
+
+
 class StartError(FrontendError):
     """The service cannot start: a taken port, an unreadable file."""
 
@@ -41,6 +48,7 @@ class Forbidden(FrontendError):
     """The client may not do this."""
 
     status = 403
+    exit_status = 5
 
 
 class NotFound(FrontendError):
@@ -55,6 +63,13 @@ class MethodNotAllowed(FrontendError):
     status = 405
 
 
+class Unauthorized(FrontendError):
+    """The server wants to know who asks."""
+
+    status = 401
+    exit_status = 5
+
+
 class RequestTimeout(FrontendError):
     """The client was too slow with its request."""
 
@@ -62,9 +77,20 @@ class RequestTimeout(FrontendError):
 
 
 class Conflict(FrontendError):
-    """The name is taken, or stands for more than one thing."""
+    """The name is taken, stands for more than one thing, or the thing has changed meanwhile."""
 
     status = 409
+    exit_status = 6
+
+
+class RevisionConflict(Conflict):
+    """What is stored under a key is not at the revision that was expected."""
+
+    def __init__(self, key: str, revision: int) -> None:
+        """Take the key and the revision that it is at, 0 where it is not there."""
+        super().__init__(f"{key} is at revision {revision}, which is not what was expected")
+        self.key = key
+        self.revision = revision
 
 
 class ContentTooLarge(FrontendError):

@@ -169,7 +169,7 @@ def test_version_and_help() -> None:
         (["--nodes", "{"], 2, "--nodes: not JSON"),
         (["--nodes", '{"a": 1}'], 2, "--nodes: expected a list"),
         (["--settings", "/nonexistent.json"], 2, "cannot read the settings file"),
-        (["--config", "/nonexistent.json"], 1, "cannot read /nonexistent.json: No such file or directory"),
+        (["--config", "/nonexistent.json"], 1, "/nonexistent.json: cannot be read: No such file or directory"),
         (["--host", "192.0.2.1"], 1, "cannot listen on 192.0.2.1 port 8000"),
         (["--host", "no.such.host.invalid"], 1, "cannot listen on no.such.host.invalid"),
     ],

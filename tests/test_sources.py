@@ -93,11 +93,11 @@ def test_a_file_is_read(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "cannot read {path}: No such file or directory"),
+        (None, "{path}: cannot be read: No such file or directory"),
         (b"", "{path}: not JSON: Expecting value at line 1, column 1"),
         (b'[\n{"name": }]', "{path}: not JSON: Expecting value at line 2, column 10"),
-        (b'[{"name": "\xff"}]', "{path} is not UTF-8 text (byte 11)"),
-        ('[{"name": "a"}]'.encode("utf-16"), "{path} is not UTF-8 text (byte 0)"),
+        (b'[{"name": "\xff"}]', "{path}: not UTF-8 text (byte 11)"),
+        ('[{"name": "a"}]'.encode("utf-16"), "{path}: not UTF-8 text (byte 0)"),
         (b'{"nodes": []}', "{path}: expected a list of nodes or of proxies, got an object"),
     ],
 )
@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_read_is_refused_at_first(tmp_path: Path, content:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(BadRequest, match="Is a directory"):
+    with pytest.raises(BadRequest, match="not a file"):
         NodeFile(tmp_path, Registry()).load()
 
 
@@ -177,7 +177,7 @@ def test_a_file_that_is_deleted_and_comes_back(watched: Watched, warnings: Warni
     for _ in range(3):
         file.reload_if_changed()
     assert names(registry) == ["a", "b"]
-    assert file.fault == f"cannot read {path}: No such file or directory"
+    assert file.fault == f"{path}: cannot be read: No such file or directory"
     assert warnings() == [file.fault + "; the nodes read before stay"]
     path.write_text(content)
     file.reload_if_changed()
@@ -233,7 +233,7 @@ def test_what_was_added_by_hand_survives_a_reload(watched: Watched, warnings: Wa
     [
         ({"nodes": "["}, UsageError, "--nodes: not JSON: Expecting value at line 1, column 2"),
         ({"nodes": "{}"}, UsageError, "--nodes: expected a list of nodes or of proxies, got an object"),
-        ({"config": "/nonexistent/nodes"}, StartError, "--config: cannot read /nonexistent/nodes: No such file or "),
+        ({"config": "/nonexistent/nodes"}, StartError, "--config: /nonexistent/nodes: cannot be read: No such file or "),
     ],
 )
 def test_the_service_does_not_start_without_its_nodes(

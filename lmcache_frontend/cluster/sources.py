@@ -17,6 +17,7 @@ from lmcache_frontend.cluster.entries import Listing, children_of_tree, read_lis
 from lmcache_frontend.cluster.model import Node, Source
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.errors import BadGateway, BadRequest, FrontendError, NotFound
+from lmcache_frontend.files import Stamp, read_text, stamp_of
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class NodeFile:
         self.path = path
         self.fault = ""
         self._registry = registry
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Stamp | None = None
         self._text: str | None = None
         self._lock = threading.Lock()
 
@@ -65,13 +66,13 @@ class NodeFile:
         Raises: BadRequest where it cannot be read or is no listing; the registry is unchanged then.
         """
         with self._lock:
-            self._seen = self._stamp()
+            self._seen = stamp_of(self.path)
             self._read()
 
     def reload_if_changed(self, *, force: bool = False) -> None:
         """Read the file again where it has changed, or in any case; a fault is logged and the last good state kept."""
         with self._lock:
-            stamp = self._stamp()
+            stamp = stamp_of(self.path)
             if stamp == self._seen and not force:
                 return
             self._seen = stamp
@@ -86,15 +87,9 @@ class NodeFile:
 
     def _read(self) -> None:
         try:
-            with self.path.open("rb") as file:
-                data = file.read(FILE_LIMIT_BYTES + 1)
-            if len(data) > FILE_LIMIT_BYTES:
-                raise BadRequest(f"{self.path}: over {FILE_LIMIT_BYTES} bytes")
-            text = data.decode("utf-8-sig")
-        except OSError as exc:
-            raise BadRequest(f"cannot read {self.path}: {exc.strerror}") from exc
-        except UnicodeDecodeError as exc:
-            raise BadRequest(f"{self.path} is not UTF-8 text (byte {exc.start})") from exc
+            text = read_text(self.path, limit_bytes=FILE_LIMIT_BYTES)
+        except BadRequest as exc:
+            raise BadRequest(f"{self.path}: {exc}") from exc
         if text == self._text and not self.fault:
             return
         try:
@@ -104,14 +99,6 @@ class NodeFile:
         load_listing(self._registry, listing, Source.FILE, str(self.path))
         self._text = text
         self.fault = ""
-
-    def _stamp(self) -> tuple[int, int, int] | None:
-        """Give what changes when the file does; a file that is swapped by renaming has another inode."""
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def refresh_proxy(registry: Registry, proxy_name: str, fetch_json: FetchJson) -> list[Node]:

@@ -27,6 +27,18 @@ class Metric(NamedTuple):
     samples: Sequence[tuple[str, Mapping[str, str], float]]
 
 
+def histogram_samples(
+    bounds: Sequence[float], counts: Sequence[int], total: float, labels: Mapping[str, str]
+) -> list[tuple[str, Mapping[str, str], float]]:
+    """Give the samples of a histogram: ``counts`` is per bucket and one for what is past the last bound."""
+    samples: list[tuple[str, Mapping[str, str], float]] = []
+    seen = 0
+    for bound, count in zip((*bounds, math.inf), counts, strict=True):
+        seen += count
+        samples.append(("_bucket", {**labels, "le": format_value(bound)}, float(seen)))
+    return [*samples, ("_sum", labels, total), ("_count", labels, float(seen))]
+
+
 def render(metrics: Iterable[Metric], *, openmetrics: bool = False) -> bytes:
     """Render a whole exposition; names are taken to be right and different from each other."""
     parts = []

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lmcache_frontend import __version__
 from lmcache_frontend.cluster.model import LOCAL_PROXY
-from lmcache_frontend.exposition.render import Metric
+from lmcache_frontend.exposition.render import Metric, histogram_samples
 from lmcache_frontend.fleet.collector import Statistics
 from lmcache_frontend.fleet.snapshot import FleetSnapshot, Level, NodeState
 from lmcache_frontend.traffic import BUCKETS_S, Totals
@@ -91,12 +91,7 @@ def _traffic_metrics(traffic: Totals) -> list[Metric]:
     ]
     durations: Samples = []
     for node, (counts, sum_s) in sorted(traffic.durations.items()):
-        seen = 0
-        for bound, count in zip((*BUCKETS_S, float("inf")), counts, strict=True):
-            seen += count
-            shown = "+Inf" if bound == float("inf") else repr(bound)
-            durations.append(("_bucket", {"node": node, "le": shown}, float(seen)))
-        durations += [("_sum", {"node": node}, sum_s), ("_count", {"node": node}, float(seen))]
+        durations += histogram_samples(BUCKETS_S, counts, sum_s, {"node": node})
     return [
         Metric("lmcache_frontend_proxied_requests_total", "counter", "Requests passed on to nodes.", requests),
         Metric(
