@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store in etcd, spoken to over its JSON gateway."""

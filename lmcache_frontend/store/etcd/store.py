@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store in etcd, for several frontends that share state.
+
+Leaves failing members to the gateway. A change whose answer was lost is sent again only where it names a revision that
+it would change itself: the second time it fails, and what is found then tells which of the two it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lmcache_frontend.errors import RevisionConflict
+from lmcache_frontend.store.etcd import leases, messages
+from lmcache_frontend.store.etcd.address import Address
+from lmcache_frontend.store.etcd.exchange import Refused
+from lmcache_frontend.store.etcd.gateway import Gateway, Repeat
+from lmcache_frontend.store.etcd.watch import EtcdWatch
+from lmcache_frontend.store.keys import Span, check_limit, check_operations, encoded, span_of
+from lmcache_frontend.store.protocol import Delete, Entry, Listing, Operation, Put
+
+
+class _Done(NamedTuple):
+    revision: int
+    was_there: bool
+
+
+class EtcdStore:
+    """A store under a prefix of an etcd cluster."""
+
+    fault = ""
+    is_shared = True
+
+    def __init__(self, address: Address, gateway: Gateway | None = None) -> None:
+        """Connect to nobody yet."""
+        self.where = address.shown
+        self._prefix = address.prefix
+        self._gateway = gateway or Gateway(address)
+        self._watches: tuple[EtcdWatch, ...] = ()
+
+    def get(self, key: str) -> Entry | None:
+        """Give an entry, None where it is not there."""
+        reply = self._gateway.call("kv/range", {"key": messages.as_text(self._name(key))}).document
+        entries = messages.read_entries(reply, self._prefix)
+        return entries[0] if entries else None
+
+    def list(self, prefix: str, *, after: str = "", limit: int | None = None, newest_first: bool = False) -> Listing:
+        """Give the entries under a prefix, and the revision of the cluster."""
+        check_limit(limit)
+        span = self._span(prefix, after, backwards=newest_first)
+        request = messages.range_request(span, limit=limit, backwards=newest_first)
+        reply = self._gateway.call("kv/range", request).document
+        entries = messages.read_entries(reply, self._prefix) if span.start < span.end else ()
+        return Listing(tuple(entries), messages.revision_of(reply))
+
+    def put(self, key: str, value: bytes, *, expect_revision: int | None = None, ttl_s: float | None = None) -> int:
+        """Write a value and give its revision."""
+        return self.transact([Put(key, value, expect_revision, ttl_s)])
+
+    def delete(self, key: str, *, expect_revision: int | None = None) -> bool:
+        """Delete a key and tell whether it was there."""
+        return self._change([Delete(key, expect_revision)]).was_there
+
+    def transact(self, operations: Sequence[Operation]) -> int:
+        """Do all of it at one revision, which is given, or nothing of it."""
+        return self._change(operations).revision
+
+    def renew(self, key: str, ttl_s: float) -> bool:
+        """Let an entry live for its TTL again."""
+        reply = self._gateway.call("kv/range", {"key": messages.as_text(self._name(key))}).document
+        found = reply.get("kvs", ())
+        numbers = leases.leases_of(found)
+        return bool(found) and (not numbers or leases.keep_alive(self._gateway, numbers[0]))
+
+    def watch(self, prefix: str, since: int) -> EtcdWatch:
+        """Give the changes under a prefix after a revision."""
+        watch = EtcdWatch(self._gateway, self._prefix, self._span(prefix), since)
+        self._watches = (*(other for other in self._watches if not other.is_closed), watch)
+        return watch
+
+    def close(self) -> None:
+        """End the watches and ask nobody any more."""
+        self._gateway.close()
+        for watch in self._watches:
+            watch.close()
+
+    def _change(self, operations: Sequence[Operation]) -> _Done:
+        check_operations(operations)
+        granted = leases.grant_all(self._gateway, operations)
+        names = [self._name(operation.key) for operation in operations]
+        request = messages.transaction_request(operations, names, granted)
+        repeat = Repeat.GUARDED if any(map(_guards, operations)) else Repeat.NEVER
+        try:
+            reply, is_repeat = self._gateway.call("kv/txn", request, repeat)
+        except Refused:
+            leases.revoke(self._gateway, granted.values())
+            raise
+        if reply.get("succeeded"):
+            replaced = messages.replaced(reply)
+            leases.revoke(self._gateway, leases.leases_of(replaced))
+            return _Done(messages.revision_of(reply), bool(replaced))
+        found = messages.read_found(reply, self._prefix)
+        if is_repeat and _is_done(operations, found):
+            revisions = [entry.revision for entry in found if entry is not None]
+            return _Done(max(revisions, default=messages.revision_of(reply)), True)
+        leases.revoke(self._gateway, granted.values())
+        raise _conflict(operations, found)
+
+    def _name(self, key: str) -> bytes:
+        return self._prefix.encode() + encoded(key)
+
+    def _span(self, prefix: str, after: str = "", *, backwards: bool = False) -> Span:
+        return span_of(self._prefix + prefix, self._prefix + after if after else "", backwards=backwards)
+
+
+def _guards(operation: Operation) -> bool:
+    """Tell whether an operation makes its own expectation fail the second time."""
+    expected = operation.expect_revision
+    return expected is not None and (isinstance(operation, Put) or expected > 0)
+
+
+def _is_done(operations: Sequence[Operation], found: Sequence[Entry | None]) -> bool:
+    """Tell whether what is found is what the operations leave behind, all at one revision."""
+    for operation, entry in zip(operations, found, strict=True):
+        if (entry.value if entry else None) != (operation.value if isinstance(operation, Put) else None):
+            return False
+        if entry is not None and entry.revision <= (operation.expect_revision or 0):
+            return False
+    return len({entry.revision for entry in found if entry is not None}) <= 1
+
+
+def _conflict(operations: Sequence[Operation], found: Sequence[Entry | None]) -> RevisionConflict:
+    for operation, entry in zip(operations, found, strict=True):
+        actual = 0 if entry is None else entry.revision
+        if operation.expect_revision not in (None, actual):
+            return RevisionConflict(operation.key, actual)
+    raise AssertionError("a transaction failed whose expectations hold")

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store where there is no place to keep anything: nothing is there, and nothing can be written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import NoReturn
+
+from lmcache_frontend.errors import ServiceUnavailable
+from lmcache_frontend.store.protocol import Entry, Event, Listing, Operation
+
+
+class UnavailableStore:
+    """A store that has nothing and takes nothing."""
+
+    where = "nowhere"
+    is_shared = False
+
+    def __init__(self, fault: str) -> None:
+        """Take the reason, in words for who operates the service."""
+        self.fault = fault
+
+    def get(self, key: str) -> Entry | None:
+        """Give nothing."""
+        return None
+
+    def list(self, prefix: str, *, after: str = "", limit: int | None = None, newest_first: bool = False) -> Listing:
+        """Give nothing."""
+        return Listing((), 0)
+
+    def put(self, key: str, value: bytes, *, expect_revision: int | None = None, ttl_s: float | None = None) -> int:
+        """Refuse."""
+        self._refuse()
+
+    def delete(self, key: str, *, expect_revision: int | None = None) -> bool:
+        """Refuse."""
+        self._refuse()
+
+    def transact(self, operations: Sequence[Operation]) -> int:
+        """Refuse."""
+        self._refuse()
+
+    def renew(self, key: str, ttl_s: float) -> bool:
+        """Refuse."""
+        self._refuse()
+
+    def watch(self, prefix: str, since: int) -> IdleWatch:
+        """Give a watch on which nothing happens."""
+        return IdleWatch()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _refuse(self) -> NoReturn:
+        raise ServiceUnavailable(f"nothing can be stored: {self.fault}; name another place with --store")
+
+
+class IdleWatch:
+    """A watch on which nothing happens."""
+
+    def __init__(self) -> None:
+        """Wait for being closed."""
+        self._closed = threading.Event()
+
+    def next(self, timeout_s: float) -> list[Event]:
+        """Wait."""
+        self._closed.wait(timeout_s)
+        return []
+
+    def close(self) -> None:
+        """Let who waits go."""
+        self._closed.set()
