@@ -5,12 +5,12 @@ import math
 
 import pytest
 
-from lmcache_frontend.demo.inprocess.keys import DEFAULTS, KINDS, convert
+from lmcache_frontend.demo.inprocess.keys import DEFAULTS, convert
 from tests.helpers.demo import ManualClock, ask, counter, status, worker
 
 
 def test_there_are_108_keys_with_their_defaults():
-    assert len(KINDS) == len(DEFAULTS) == 108
+    assert len(DEFAULTS) == 108
     assert (DEFAULTS["chunk_size"], DEFAULTS["blend_special_str"], DEFAULTS["extra_config"]) == (256, " # # ", None)
     assert math.isinf(DEFAULTS["pd_allocation_timeout_sec"])
 
@@ -36,6 +36,7 @@ def test_there_are_108_keys_with_their_defaults():
         ("extra_config", '{"a": 1}', {"a": 1}),
         ("extra_config", "", None),
         ("hidden_states_retrieve_mode", "Skip-Missing-Chunks", "skip_missing_chunks"),
+        ("hidden_states_retrieve_mode", "legacy", "skip_missing_chunks"),
     ],
 )
 def test_a_posted_value_is_converted_as_lmcache_does(key, value, becomes):
@@ -57,8 +58,14 @@ def test_a_posted_value_is_converted_as_lmcache_does(key, value, becomes):
     ],
 )
 def test_what_cannot_be_converted_is_refused_and_the_old_value_stays(key, value):
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises(ValueError, match="LMCache refuses it"):
         convert(key, value)
+
+
+@pytest.mark.parametrize("key", ["nope", "validate", "plugin_locations"])
+def test_what_is_no_key_is_unknown(key):
+    with pytest.raises(KeyError):
+        convert(key, 1)
 
 
 def test_a_post_sets_what_it_can_and_tells_of_the_rest():

@@ -23,6 +23,7 @@ from lmcache_frontend.demo.inprocess import keys
 from lmcache_frontend.demo.inprocess.state import LAYERS, InProcessState
 from lmcache_frontend.demo.node import MODEL, VERSION, run_script_off
 from lmcache_frontend.demo.traffic import CHUNK_TOKENS
+from lmcache_frontend.remote_config.catalogue import is_attribute
 
 _KV_HEADS = 8
 _HEAD_SIZE = 128
@@ -34,7 +35,7 @@ def _conf(node: InProcessState, request: Request) -> Answer:
     if not names:
         return plain_json(values)
     wanted = names.split(",")
-    if keys.METHODS.intersection(wanted):
+    if any(name not in values and is_attribute(name) for name in wanted):
         return internal_error()
     return plain_json({name: values[name] for name in wanted if name in values})
 
@@ -53,7 +54,7 @@ def _post_conf(node: InProcessState, request: Request) -> Answer:
             node.settings[key] = updated[key] = keys.convert(key, value)
         except KeyError:
             errors[key] = "Unknown config"
-        except (ValueError, TypeError, OverflowError):
+        except ValueError:
             errors[key] = "Failed to set config value"
     node.engine.switches.min_retrieve_tokens = node.setting("min_retrieve_tokens") or 0
     answer: dict[str, Any] = {"updated": updated}
