@@ -10,7 +10,7 @@ import pytest
 
 from lmcache_frontend.errors import BadGateway, Forbidden, FrontendError, GatewayTimeout
 from lmcache_frontend.http1.client import Endpoint, Pool
-from lmcache_frontend.http1.fetch import Answer, fetch
+from lmcache_frontend.http1.fetch import Answer, Question, fetch, send
 from tests.helpers.scripted import Script, ScriptedNode, Visit, always, answering
 
 StartNode = Callable[..., ScriptedNode]
@@ -25,6 +25,18 @@ def ask() -> Iterator[Ask]:
     def run(node: ScriptedNode, *, timeout_s: float = 10.0, limit_bytes: int = 1000) -> Answer:
         endpoint = Endpoint(node.port, 0) if isinstance(node.port, str) else Endpoint("127.0.0.1", node.port)
         return fetch(pool, endpoint, "n:1", "/a?b=c", timeout_s=timeout_s, limit_bytes=limit_bytes)
+
+    yield run
+    pool.close()
+
+
+@pytest.fixture
+def tell() -> Iterator[Ask]:
+    """Give a function that sends a question to a scripted node."""
+    pool = Pool(connect_timeout_s=5.0, send_timeout_s=5.0, permit=lambda address, port: None)
+
+    def run(node: ScriptedNode, question: Question, *, timeout_s: float = 10.0) -> Answer:
+        return send(pool, Endpoint("127.0.0.1", node.port), "n:1", question, timeout_s=timeout_s, limit_bytes=1000)
 
     yield run
     pool.close()
@@ -195,3 +207,67 @@ def test_what_is_forbidden_is_not_connected_to(start_node: StartNode) -> None:
         fetch(pool, Endpoint("127.0.0.1", node.port), "n", "/", timeout_s=5.0, limit_bytes=1)
     assert "no" in str(caught.value)
     assert not node.visits
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        (Question("PUT", "/a"), b"PUT /a HTTP/1.1\r\nHost: n:1\r\nAccept: */*\r\nContent-Length: 0\r\n"),
+        (Question("DELETE", "/a?b=c"), b"DELETE /a?b=c HTTP/1.1\r\nHost: n:1\r\nAccept: */*\r\n"),
+        (
+            Question("POST", "/a", (("Content-Type", "text/x"), ("accept", "text/y")), b"\0body"),
+            b"POST /a HTTP/1.1\r\nHost: n:1\r\nContent-Type: text/x\r\naccept: text/y\r\nContent-Length: 5\r\n",
+        ),
+        (
+            Question("GET", "/a", (), b"{}"),
+            b"GET /a HTTP/1.1\r\nHost: n:1\r\nAccept: */*\r\nContent-Length: 2\r\n",
+        ),
+    ],
+)
+def test_any_request_can_be_sent(tell: Ask, start_node: StartNode, question: Question, expected: bytes) -> None:
+    got: list[bytes] = []
+
+    def script(visit: Visit) -> None:
+        got.append(visit.read_head())
+        got.append(visit.read(len(question.body)))
+        visit.send(counted(2, b"ok"))
+
+    assert tell(start_node(script), question).body == b"ok"
+    assert got == [expected + b"Connection: close\r\n\r\n", question.body]
+
+
+def test_the_answer_to_head_has_no_body(tell: Ask, start_node: StartNode) -> None:
+    answer = tell(start_node(answering(counted(2000, b""))), Question("HEAD", "/"))
+    assert (answer.head.status, answer.head.get("content-length"), answer.body) == (200, "2000", b"")
+
+
+def test_an_answer_that_comes_before_the_body_was_taken_is_read(tell: Ask, start_node: StartNode) -> None:
+    def script(visit: Visit) -> None:
+        visit.read_head()
+        visit.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+        visit.sock.shutdown(socket.SHUT_WR)
+        while visit.sock.recv(65536):
+            pass
+
+    assert tell(start_node(script), Question("POST", "/", (), b"x" * 8_000_000)).head.status == 413
+
+
+def test_the_time_limit_is_for_sending_too(tell: Ask, start_node: StartNode) -> None:
+    over = threading.Event()
+
+    def script(visit: Visit) -> None:
+        visit.read_head()
+        over.wait(10)
+
+    node = start_node(script)
+    with pytest.raises(GatewayTimeout, match=r"did not answer within 0\.3 s$"):
+        tell(node, Question("POST", "/", (), b"x" * 30_000_000), timeout_s=0.3)
+    over.set()
+
+
+def test_a_node_that_breaks_off_while_it_is_sent_to_is_a_bad_gateway(tell: Ask, start_node: StartNode) -> None:
+    def script(visit: Visit) -> None:
+        visit.read_head()
+
+    with pytest.raises(BadGateway, match="connection"):
+        tell(start_node(script), Question("POST", "/", (), b"x" * 30_000_000))

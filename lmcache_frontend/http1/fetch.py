@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask a node for something small and read the whole answer, within one time limit and one size limit."""
+"""Ask a node for something small, or tell it to do something, and read the whole answer.
+
+One time limit is for all of it, from connecting to the last byte, and one size limit for the answer. Nothing is sent
+twice, so that what changes a node is not done twice either.
+"""
 
 from __future__ import annotations
 
+import socket
 import time
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import NamedTuple
@@ -12,7 +17,9 @@ from lmcache_frontend.errors import BadGateway, FrontendError, GatewayTimeout, P
 from lmcache_frontend.http1 import heads
 from lmcache_frontend.http1.client import Endpoint, Pool
 from lmcache_frontend.http1.framing import response_body_length
-from lmcache_frontend.http1.streams import RECEIVE_BYTES, Body, Stream
+from lmcache_frontend.http1.streams import RECEIVE_BYTES, Body, Stream, timeval
+
+_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 
 class Answer(NamedTuple):
@@ -22,17 +29,40 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class Question(NamedTuple):
+    """What a node is asked for or told to do; ``Host``, ``Connection`` and the framing of the body come by themselves.
+
+    ``target`` is path and query; ``fields`` must hold what is fit for a head, and none of those that come by
+    themselves.
+    """
+
+    method: str
+    target: str
+    fields: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
 def fetch(pool: Pool, endpoint: Endpoint, host: str, target: str, *, timeout_s: float, limit_bytes: int) -> Answer:
-    """GET a target from a node, on a new connection, as such questions are rare.
+    """GET a target from a node.
+
+    Raises: as `send`.
+    """
+    return send(pool, endpoint, host, Question("GET", target), timeout_s=timeout_s, limit_bytes=limit_bytes)
+
+
+def send(
+    pool: Pool, endpoint: Endpoint, host: str, question: Question, *, timeout_s: float, limit_bytes: int
+) -> Answer:
+    """Send a node any request, on a new connection, as such questions are rare.
 
     Raises: BadGateway (no connection, malformed or too long an answer), GatewayTimeout.
     """
     deadline_s = time.monotonic() + timeout_s
     connection = pool.open(endpoint, connect_timeout_s=timeout_s)
     try:
-        fields = [("Host", host), ("Accept", "*/*"), ("Connection", "close")]
-        connection.stream.send(heads.render_request("GET", target, fields))
-        return _read_answer(_TimedStream(connection.stream, deadline_s), limit_bytes)
+        stream = _TimedStream(connection.stream, deadline_s)
+        _send_question(stream, host, question)
+        return _read_answer(stream, question.method, limit_bytes)
     except TimeoutError as exc:
         raise GatewayTimeout(f"{endpoint} did not answer within {timeout_s:g} s") from exc
     except PeerClosed as exc:
@@ -45,8 +75,32 @@ def fetch(pool: Pool, endpoint: Endpoint, host: str, target: str, *, timeout_s: 
         connection.close()
 
 
+def _send_question(stream: Stream, host: str, question: Question) -> None:
+    fields = [("Host", host)]
+    if not any(name.lower() == "accept" for name, _ in question.fields):
+        fields.append(("Accept", "*/*"))
+    fields += question.fields
+    if question.body or question.method in _BODY_METHODS:
+        fields.append(("Content-Length", str(len(question.body))))
+    fields.append(("Connection", "close"))
+    head = heads.render_request(question.method, question.target, fields)
+    try:
+        stream.send(head + question.body)
+    except PeerClosed:
+        # Who refuses a body may answer, and close, before all of it is there.
+        if not question.body or not _has_answer(stream):
+            raise
+
+
+def _has_answer(stream: Stream) -> bool:
+    try:
+        return bool(stream.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except OSError:
+        return False
+
+
 class _TimedStream(Stream):
-    """A stream that is read until a deadline, however little comes at a time."""
+    """A stream that is sent to and read until a deadline, however little passes at a time."""
 
     __slots__ = ("_deadline_s",)
 
@@ -55,18 +109,32 @@ class _TimedStream(Stream):
         self._deadline_s = deadline_s
 
     def receive(self, size: int = RECEIVE_BYTES) -> bytes:
+        self.set_receive_timeout(self._remaining_s())
+        return super().receive(size)
+
+    def send(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        while view:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(self._remaining_s()))
+            try:
+                view = view[self.sock.send(view) :]
+            except BlockingIOError as exc:
+                raise TimeoutError from exc
+            except OSError as exc:
+                raise PeerClosed(f"connection broken: {exc.strerror}") from exc
+
+    def _remaining_s(self) -> float:
         remaining_s = self._deadline_s - time.monotonic()
         if remaining_s <= 0:
             raise TimeoutError
-        self.set_receive_timeout(remaining_s)
-        return super().receive(size)
+        return remaining_s
 
 
-def _read_answer(stream: Stream, limit_bytes: int) -> Answer:
+def _read_answer(stream: Stream, method: str, limit_bytes: int) -> Answer:
     head = _read_head(stream)
     while head.status < 200 and head.status != 101:
         head = _read_head(stream)
-    length = response_body_length("GET", head)
+    length = response_body_length(method, head)
     if length > limit_bytes:
         raise BadGateway(f"answer of {length} bytes, at most {limit_bytes} are taken")
     collected = bytearray()
