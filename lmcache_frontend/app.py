@@ -12,55 +12,55 @@ import threading
 import time
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 from lmcache_frontend.access import targets
 from lmcache_frontend.access.clients import Client
-from lmcache_frontend.cluster.model import LOCAL_PROXY, Node, Source
+from lmcache_frontend.asking import NodeAsker
+from lmcache_frontend.cluster.model import Source
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.cluster.sources import NodeFile, load_listing, parse_listing, refresh_empty_proxies
-from lmcache_frontend.errors import BadGateway, BadRequest, StartError, UsageError
+from lmcache_frontend.errors import BadRequest, StartError, UsageError
 from lmcache_frontend.http1.client import Pool
 from lmcache_frontend.http1.descriptors import connections_within_limits
 from lmcache_frontend.http1.exchange import Exchange
-from lmcache_frontend.http1.fetch import Answer, fetch
-from lmcache_frontend.http1.peers import can_look_up, owner_of_peer
+from lmcache_frontend.http1.peers import can_look_up, owner_of_peer, user_name
 from lmcache_frontend.http1.processors import Gathering
 from lmcache_frontend.http1.server import Limits, Server
 from lmcache_frontend.routes.pages import load_assets, static_directory
 from lmcache_frontend.routes.router import make_handler
 from lmcache_frontend.routes.services import Services
 from lmcache_frontend.settings import Settings
+from lmcache_frontend.state import State
 from lmcache_frontend.traffic import Traffic
 
 if TYPE_CHECKING:
-    from lmcache_frontend.cluster.adapters.kinds import Ask
+    from lmcache_frontend.actions.service import Actions
     from lmcache_frontend.fleet.collector import Collector
 
 logger = logging.getLogger(__name__)
 
 HOUSEKEEPING_INTERVAL_S = 0.25
 EMPTY_PROXIES_INTERVAL_S = 30.0
-ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
 EVENT_STREAMS = 64
-COLLECTOR_DELAY_S = 0.3
+# The first requests have a moment to themselves.
+LATE_START_S = 0.3
 
 
 class App:
     """The running service."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, configuration_only: bool = False) -> None:
         """Load the first nodes and bind the port; nothing is served before `start`.
 
         Raises: UsageError, StartError.
         """
         self.settings = settings
+        self._configuration_only = configuration_only
         self.registry = Registry()
         self._ended = threading.Event()
         self._cleanup = contextlib.ExitStack()
         self._node_file = NodeFile(Path(settings.config), self.registry) if settings.config else None
-        self._load_sources()
         self._pool = Pool(
             connect_timeout_s=settings.connect_timeout_s,
             send_timeout_s=settings.body_timeout_s,
@@ -81,9 +81,17 @@ class App:
         self._started_at = time.time()
         self._collector: Collector | None = None
         self._collector_lock = threading.Lock()
+        self._actions: Actions | None = None
+        self._actions_lock = threading.Lock()
+        self._asker = NodeAsker(self.registry, self._pool, timeout_s=settings.connect_timeout_s)
         self._cleanup.callback(self._pool.close)
+        self._state = State(self.settings, self.registry)
+        self._cleanup.callback(self._state.close)
         try:
-            self._serve = make_handler(self._services())
+            self._state.load()
+            self._load_sources()
+            self.registry.keep_with(self._state.membership.keep)
+            self._serve = make_handler(self._services(), configuration_only=configuration_only)
             if settings.demo:
                 self._start_demo(settings.demo)
         except BaseException:
@@ -99,22 +107,32 @@ class App:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.settings.port}/"
 
     @property
-    def node_count(self) -> int:
-        """Give the number of nodes, those behind proxies included."""
-        return sum(len(proxy.nodes) for proxy in self.registry.snapshot.proxies.values())
+    def greeting(self) -> str:
+        """Give the line that tells who started it where to go."""
+        if self._configuration_only:
+            return f"LMCache configuration at {self.address}config"
+        count = sum(len(proxy.nodes) for proxy in self.registry.snapshot.proxies.values())
+        return f"LMCache dashboard at {self.address} with {count} node{'' if count == 1 else 's'}"
 
     def start(self, *, collecting: bool = True) -> None:
         """Serve, in threads of their own; if not collecting, no node is asked but for who asks for it."""
-        threading.Thread(target=self.server.serve_forever, name="accept", daemon=True).start()
-        if collecting:
-            threading.Thread(target=self._start_collecting, name="collector-start", daemon=True).start()
-        threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
-        threading.Thread(target=self._keep_asking, name="asking proxies", daemon=True).start()
+        threads = [
+            ("accept", self.server.serve_forever),
+            ("housekeeping", self._keep_house),
+            ("state", self._start_late),
+        ]
+        if not self._configuration_only:
+            threads.append(("asking proxies", self._keep_asking))
+            if collecting:
+                threads.append(("collector-start", self._start_collecting))
+        for name, work in threads:
+            threading.Thread(target=work, name=name, daemon=True).start()
 
     def reload(self) -> None:
-        """Read the file of nodes again, changed or not."""
+        """Read the files of nodes and of rules again, changed or not."""
         if self._node_file is not None:
             self._node_file.reload_if_changed(force=True)
+        self._state.reload()
 
     def stop(self) -> bool:
         """Drain and free everything; say whether all requests ended in time."""
@@ -123,6 +141,9 @@ class App:
             collector = self._collector
         if collector is not None:
             collector.stop()
+        with self._actions_lock:
+            if self._actions is not None:
+                self._actions.end()
         with contextlib.suppress(OSError):
             # Wakes the thread that waits for connections, which would look up only twice a second.
             self.server.socket.shutdown(socket.SHUT_RDWR)
@@ -163,9 +184,12 @@ class App:
             own_names=_own_names,
             describe_client=_describe_client,
             connections=lambda: (self.server.connections.count, self._pool.idle_count),
-            fetch_json=self._fetch_json,
-            ask_node=self._ask_node,
+            fetch_json=self._asker.fetch_json,
+            ask_node=self._asker.ask_node,
             collector=self._the_collector,
+            actions=self._the_actions,
+            state=self._state,
+            user_name=user_name,
             traffic=Traffic(),
             streams=threading.BoundedSemaphore(EVENT_STREAMS),
             source_fault=lambda: self._node_file.fault if self._node_file is not None else "",
@@ -179,33 +203,35 @@ class App:
             if self._collector is None:
                 from lmcache_frontend.fleet.collector import Collector
 
-                self._collector = Collector(self.registry, self._ask_node, interval_s=self.settings.poll_interval_s)
+                self._collector = Collector(
+                    self.registry, self._asker.ask_node, interval_s=self.settings.poll_interval_s
+                )
             return self._collector
 
     def _start_collecting(self) -> None:
         """Begin to watch the nodes, after a moment that the first requests have to themselves."""
-        if not self._ended.wait(COLLECTOR_DELAY_S):
+        if not self._ended.wait(LATE_START_S):
             self._the_collector().start()
 
-    def _ask_node(self, node: Node) -> Ask:
-        """Give the way to ask a node: straight, or by its name at the frontend that it is behind."""
-        asked, prefix = node, ""
-        if node.proxy != LOCAL_PROXY:
-            proxy = self.registry.snapshot.proxies.get(node.proxy)
-            asked = (proxy.address if proxy else None) or node
-            prefix = f"/proxy2/{quote(node.name, safe='')}"
+    def _start_late(self) -> None:
+        """Make the store, where that has waited, and keep the state until the end."""
+        if not self._ended.wait(LATE_START_S):
+            self._state.keep(self._ended)
 
-        def ask(target: str, timeout_s: float | None) -> Answer:
-            return fetch(
-                self._pool,
-                asked.endpoint,
-                asked.authority,
-                prefix + target,
-                timeout_s=timeout_s or self.settings.connect_timeout_s,
-                limit_bytes=ANSWER_LIMIT_BYTES,
-            )
+    def _the_actions(self) -> Actions:
+        """Give the actions on many nodes, built when the first is asked for."""
+        with self._actions_lock:
+            if self._actions is None:
+                from lmcache_frontend.actions.service import Actions
 
-        return ask
+                self._actions = Actions(
+                    lambda: self.registry.snapshot,
+                    lambda: self._the_collector().snapshot,
+                    self._the_collector().identity,
+                    self._asker.send,
+                    node_timeout_s=self.settings.node_timeout_s,
+                )
+            return self._actions
 
     def _handle(self, exchange: Exchange) -> None:
         self._serve(exchange)
@@ -227,22 +253,10 @@ class App:
         """Ask proxies whose nodes are not known, in a thread of its own since they may be slow; until the end."""
         while not self._ended.is_set():
             try:
-                refresh_empty_proxies(self.registry, self._fetch_json)
+                refresh_empty_proxies(self.registry, self._asker.fetch_json)
             except Exception:
                 logger.exception("asking proxies for their nodes failed")
             self._ended.wait(EMPTY_PROXIES_INTERVAL_S)
-
-    def _fetch_json(self, node: Node, target: str) -> Any:
-        timeout_s = self.settings.connect_timeout_s
-        answer = fetch(
-            self._pool, node.endpoint, node.authority, target, timeout_s=timeout_s, limit_bytes=ANSWER_LIMIT_BYTES
-        )
-        if answer.head.status != 200:
-            raise BadGateway(f"{node.endpoint} answered {answer.head.status}, expected 200")
-        try:
-            return json.loads(answer.body)
-        except (ValueError, RecursionError) as exc:
-            raise BadGateway(f"{node.endpoint} did not answer with JSON") from exc
 
 
 @lru_cache(maxsize=1)

@@ -12,27 +12,40 @@ from contextlib import contextmanager
 from lmcache_frontend import logs
 from lmcache_frontend.app import App
 from lmcache_frontend.errors import FrontendError
-from lmcache_frontend.settings import read_settings
+from lmcache_frontend.settings import OPTIONS, SERVICE, Program, Settings, read_settings
+
+# Remote configuration alone: no dashboard, no nodes, no proxy.
+CONFIGURATION_SERVER = Program(
+    "lmcache-config-server",
+    "Serve remote configuration to LMCache workers, and nothing else.",
+    "LMCACHE_CONFIG_SERVER_",
+    tuple(
+        option
+        for option in OPTIONS
+        if option.field.startswith(("config_", "strict_", "log_"))
+        or option.field in ("host", "port", "store", "allow_host", "max_connections", "drain_timeout_s")
+    ),
+    Settings(port=8088),
+)
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+def run(arguments: Sequence[str], environment: Mapping[str, str], program: Program = SERVICE) -> int:
     """Run the service until SIGTERM or Ctrl-C; give the exit status: 0 ended, 1 cannot start, 2 usage.
 
-    SIGHUP reads the file of nodes again. To be called in the main thread.
+    SIGHUP reads the files of nodes and of rules again. To be called in the main thread.
     """
     try:
-        settings = read_settings(arguments, environment)
+        settings = read_settings(arguments, environment, program)
         logs.configure(settings.log_level, settings.log_format)
-        app = App(settings)
+        app = App(settings, configuration_only=program is CONFIGURATION_SERVER)
     except FrontendError as exc:
-        print(f"lmcache-frontend: {logs.escaped(str(exc))}", file=sys.stderr)
+        print(f"{program.name}: {logs.escaped(str(exc))}", file=sys.stderr)
         return exc.exit_status
     except SystemExit as exc:
         return int(exc.code or 0)
     with _signals() as next_signal:
         app.start()
-        count = app.node_count
-        print(f"LMCache dashboard at {app.address} with {count} node{'' if count == 1 else 's'}", flush=True)
+        print(app.greeting, flush=True)
         while next_signal() == signal.SIGHUP:
             app.reload()
     app.stop()

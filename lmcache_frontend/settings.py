@@ -47,6 +47,10 @@ class Settings(NamedTuple):
     allow_host: frozenset[str] = frozenset()
     allow_target: tuple[str, ...] = ()
     socket_dir: str = "/tmp/lmcache_internal_api_server"
+    store: str | None = None
+    config_rules: str | None = None
+    config_remember: tuple[str, ...] = ("HOSTNAME", "POD_*", "NODE_*")
+    strict_config: bool = False
 
 
 class Option(NamedTuple):
@@ -63,21 +67,32 @@ class Option(NamedTuple):
         return self.field.removesuffix("_s").replace("_", "-")
 
 
-def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """Put the settings together.
+class Program(NamedTuple):
+    """A program that takes settings: its name, what it is, its variables' prefix, its options and their defaults."""
+
+    name: str
+    description: str
+    variable_prefix: str
+    options: tuple[Option, ...]
+    defaults: Settings
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str], program: Program | None = None) -> Settings:
+    """Put the settings together, for the whole service or for a program that takes some of them.
 
     Raises: UsageError, naming the flag, variable or key, what was got and what was expected.
     """
-    flags = vars(_parser().parse_args(arguments))
-    path = flags.pop("settings", environment.get(f"{VARIABLE_PREFIX}SETTINGS"))
-    values = {} if path is None else _read_file(path)
-    for option in OPTIONS:
-        variable = VARIABLE_PREFIX + option.field.removesuffix("_s").upper()
+    program = program or SERVICE
+    flags = vars(_parser(program).parse_args(arguments))
+    path = flags.pop("settings", environment.get(f"{program.variable_prefix}SETTINGS"))
+    values = {} if path is None else _read_file(path, program.options)
+    for option in program.options:
+        variable = program.variable_prefix + option.field.removesuffix("_s").upper()
         if variable in environment and not environment[variable].startswith(_SERVICE_LINKS):
             values[option.field] = _read(option, environment[variable], variable)
         if option.field in flags:
             values[option.field] = _read(option, flags[option.field], f"--{option.name}")
-    return Settings(**values)
+    return program.defaults._replace(**values)
 
 
 def _integer(low: int, high: int) -> Callable[[Any], int]:
@@ -104,6 +119,14 @@ def _choice(*choices: str) -> Callable[[Any], str]:
         return str(value)
 
     return read
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() not in ("true", "false", "1", "0", "yes", "no"):
+        raise ValueError("expected true or false")
+    return str(value).lower() in ("true", "1", "yes")
 
 
 def _text(value: Any) -> str:
@@ -157,8 +180,21 @@ OPTIONS: tuple[Option, ...] = (
     Option("allow_host", _names, "NAME", "host name that this server answers for; may be repeated"),
     Option("allow_target", _texts, "PATTERN", "address that may be reached without being a node, as 10.0.0.*:69??"),
     Option("socket_dir", _text, "DIR", "folder whose sockets local operators may reach without their being nodes"),
+    Option("store", _text, "STORE", "where state is kept: sqlite:PATH, etcd://HOST:PORT/PREFIX or memory:"),
+    Option(
+        "config_rules", _text, "FILE", "file of remote configuration rules, in JSON or YAML, in place of edited ones"
+    ),
+    Option("config_remember", _texts, "PATTERN", "environment variables of workers that may be kept; may be repeated"),
+    Option("strict_config", _boolean, "", "refuse remote configuration rules that set keys LMCache does not know"),
 )
-_REPEATABLE = ("allow_host", "allow_target")
+SERVICE = Program(
+    "lmcache-frontend",
+    "Dashboard, proxy and configuration server for LMCache nodes.",
+    VARIABLE_PREFIX,
+    OPTIONS,
+    Settings(),
+)
+_REPEATABLE = ("allow_host", "allow_target", "config_remember")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -167,29 +203,35 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: Program) -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="lmcache-frontend",
-        description="Dashboard, proxy and configuration server for LMCache nodes.",
-        epilog=f"Each option can also be a variable, as {VARIABLE_PREFIX}PORT, or a key of the settings file, as port.",
+        prog=program.name,
+        description=program.description,
+        epilog=f"Each option can also be a variable, as {program.variable_prefix}PORT, or a key of the settings file, "
+        "as port.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    defaults = Settings()
-    for option in OPTIONS:
-        default = getattr(defaults, option.field)
-        shown = "" if default in (None, 0, (), frozenset()) else f" ({default})"
+    for option in program.options:
+        default = getattr(program.defaults, option.field)
+        shown = "" if default in (None, 0, (), frozenset()) else f" ({_shown(default)})"
         extra: dict[str, Any] = {}
         if option.field in _REPEATABLE:
             extra["action"] = "append"
         if option.field == "demo":
             extra.update(nargs="?", const=DEMO_DEFAULT_NODES)
-        parser.add_argument(
-            f"--{option.name}", dest=option.field, metavar=option.shown_as, help=option.help + shown, **extra
-        )
+        if option.read is _boolean:
+            extra.update(action="store_true")
+        else:
+            extra.update(metavar=option.shown_as)
+        parser.add_argument(f"--{option.name}", dest=option.field, help=option.help + shown, **extra)
     parser.add_argument("--settings", metavar="FILE", help="file of settings, a JSON object")
-    parser.add_argument("--version", action="version", version=f"lmcache-frontend {__version__}")
+    parser.add_argument("--version", action="version", version=f"{program.name} {__version__}")
     return parser
+
+
+def _shown(default: Any) -> str:
+    return " ".join(default) if isinstance(default, tuple) else str(default)
 
 
 def _read(option: Option, value: Any, origin: str) -> Any:
@@ -199,7 +241,7 @@ def _read(option: Option, value: Any, origin: str) -> Any:
         raise UsageError(f"{origin} is {ascii(value)[:80]}, {exc}") from exc
 
 
-def _read_file(path: str) -> dict[str, Any]:
+def _read_file(path: str, known: tuple[Option, ...]) -> dict[str, Any]:
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as exc:
@@ -210,7 +252,7 @@ def _read_file(path: str) -> dict[str, Any]:
         raise UsageError(f"the settings file {path} is not JSON: nested too deeply") from exc
     if not isinstance(document, dict):
         raise UsageError(f"the settings file {path} does not hold a JSON object")
-    options = {option.name: option for option in OPTIONS}
+    options = {option.name: option for option in known}
     values = {}
     for key, value in document.items():
         option = options.get(str(key).replace("_", "-"))

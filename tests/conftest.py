@@ -16,6 +16,15 @@ from lmcache_frontend.settings import Settings
 from tests.helpers.scripted import Script, ScriptedNode
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let processes that tests start keep nothing where the user's own keep it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
 @pytest.fixture
 def start_app() -> Iterator[Callable[..., App]]:
     """Give a function that starts a frontend in this process, on a free port, with settings as keywords.
@@ -30,6 +39,7 @@ def start_app() -> Iterator[Callable[..., App]]:
                 "port": 0,
                 "drain_timeout_s": 2.0,
                 "nodes": json.dumps(list(nodes)),
+                "store": "memory:",
                 **settings,
             }
             app = App(Settings(**values))

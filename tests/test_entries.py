@@ -341,7 +341,7 @@ def test_the_tree_of_another_frontend(tree: list[Any], found: dict[str, int], fa
     nodes = children_of_tree({"nodes": tree}, "f", faults)
     assert {name: node.port for name, node in nodes.items()} == found
     assert len(faults) == fault_count, faults
-    assert all(node.name == name and node.proxy == "f" and node.source is Source.API for name, node in nodes.items())
+    assert all(node.name == name and node.proxy == "f" and node.source is Source.PROXY for name, node in nodes.items())
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 7, {}, {"nodes": None}, {"nodes": {}}, {"detail": "no"}])

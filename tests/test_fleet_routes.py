@@ -107,7 +107,7 @@ def test_a_bad_question_is_400(app: App, target: str) -> None:
 
 
 def test_events_begin_with_everything_and_go_on_with_what_changed(start_app: StartApp) -> None:
-    app = start_app(demo=4, collecting=True, poll_interval_s=0.5)
+    app = start_app(demo=4, collecting=True, poll_interval_s=0.25)
     wait_until(lambda: len(fleet(app)["nodes"]) == 4)
     first = next_events(app, 2)
     assert first[0]["complete"]

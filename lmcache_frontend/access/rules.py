@@ -54,18 +54,27 @@ def _rows(method: str, need: Need, *paths: str) -> list[Row]:
 
 
 OWN_ROWS: tuple[Row, ...] = (
-    *_rows("GET", ANYBODY, "/", "/health", "/livez", "/readyz", "/api/whoami"),
+    *_rows("GET", ANYBODY, "/", "/health", "/livez", "/readyz", "/api/whoami", "/config"),
+    *_rows("POST", ANYBODY, "/config"),
     Row("GET", "/static/{path...}", ANYBODY),
     *_rows("GET", READS, "/api/nodes", "/api/proxies", "/api/proxies/{proxy}/nodes"),
     *_rows("GET", READS, "/metrics", "/api/sd", "/api/fleet", "/api/fleet/events", "/api/fleet/series"),
     *_rows("GET", READS, "/api/nodes/{node}/version", "/api/nodes/{node}/health", "/api/nodes/{node}/metrics"),
     *_rows("GET", READS, "/api/nodes/{node}/threads", "/api/nodes/{node}/loggers", "/api/nodes/{node}/periodic"),
     *_rows("GET", READS, "/api/nodes/{node}/backends", "/api/nodes/{node}/status", "/api/nodes/{node}/series"),
-    *_rows("GET", READS, "/api/nodes/{node}/quota"),
+    *_rows("GET", READS, "/api/nodes/{node}/quota", "/api/config/catalogue"),
+    *_rows("GET", READS_SECRETS, "/api/config/rules", "/api/config/revisions", "/api/config/revisions/{revision}"),
+    *_rows("GET", READS_SECRETS, "/api/config/revisions/{revision}/diff", "/api/config/clients", "/api/audit"),
+    *_rows("POST", READS_SECRETS, "/api/config/preview"),
+    *_rows("POST", CHANGES, "/api/config/rollback"),
+    *_rows("PUT", CHANGES, "/api/config/rules"),
     *_rows("GET", READS_SECRETS, "/api/nodes/{node}/conf", "/api/nodes/{node}/meta", "/api/nodes/{node}/inference"),
     *_rows("GET", READS_SECRETS, "/api/nodes/{node}/env", "/api/fleet/env", "/api/fleet/drift"),
     *_rows("GET", CHANGES, "/api/proxies/{proxy}/refresh"),
     *_rows("POST", CHANGES, "/api/nodes", "/api/proxies", "/api/proxies/{proxy}/nodes", "/api/proxies/{proxy}/refresh"),
+    *_rows("GET", READS_SECRETS, "/api/fleet/actions", "/api/fleet/actions/{action}"),
+    *_rows("POST", CHANGES, "/api/fleet/actions"),
+    *_rows("DELETE", CHANGES, "/api/fleet/actions/{action}"),
     *_rows("PUT", CHANGES, "/api/nodes/{node}"),
     *_rows("DELETE", CHANGES, "/api/nodes/{node}"),
 )
@@ -88,7 +97,9 @@ NODE_ROWS: tuple[Row, ...] = (
 
 # What a frontend behind us offers to viewers; its page is linked to and does not run through the proxy.
 FRONTEND_ROWS: tuple[Row, ...] = tuple(
-    row for row in OWN_ROWS if row.need.role <= Role.VIEWER and not row.path.startswith(("/static", "/api/whoami"))
+    row
+    for row in OWN_ROWS
+    if row.need.role <= Role.VIEWER and not row.path.startswith(("/static", "/api/whoami", "/config"))
 )
 
 

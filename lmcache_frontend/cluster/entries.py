@@ -142,7 +142,7 @@ def children_of_tree(document: Any, proxy: str, faults: list[str]) -> dict[str, 
     if not isinstance(tree, list):
         raise BadRequest('expected {"nodes": [...]}')
     groups = _group_by_holder(tree, faults)
-    nodes = [(key, node) for key in groups for node in _read_nodes(groups[key], proxy, Source.API, faults).values()]
+    nodes = [(key, node) for key in groups for node in _read_nodes(groups[key], proxy, Source.PROXY, faults).values()]
     bearers = Counter(node.name for _, node in nodes)
     found: dict[str, Node] = {}
     for holder, node in nodes:

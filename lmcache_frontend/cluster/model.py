@@ -25,6 +25,7 @@ class Source(Enum):
     FLAG = "flag"
     FILE = "file"
     API = "api"
+    PROXY = "proxy"
     DEMO = "demo"
 
 

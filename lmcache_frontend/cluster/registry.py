@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The nodes and proxies that are known now: one lock, one immutable snapshot, replaced at every change.
+"""The nodes and proxies that are known now: one immutable snapshot, replaced at every change.
 
-Readers take ``snapshot`` and keep it for as long as they like. What a change refuses leaves the snapshot as it was.
+Readers take ``snapshot`` and keep it for as long as they like. What a change refuses leaves the snapshot as it was. The
+lock only lets one change follow another: a change that has to be kept elsewhere first may take its time under it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable, Mapping
 from lmcache_frontend.cluster.model import LOCAL_PROXY, Cluster, Node, Proxy, Source, make_cluster
 from lmcache_frontend.errors import BadRequest, Conflict, NotFound
 
+Keep = Callable[[Cluster, Cluster], None]
+
 
 class Registry:
     """Holds the current `Cluster`."""
@@ -19,22 +22,31 @@ class Registry:
     def __init__(self) -> None:
         """Start with no nodes."""
         self._lock = threading.Lock()
+        self._keep: Keep | None = None
         self.snapshot: Cluster = make_cluster({})
 
-    def replace_source(self, source: Source, proxies: Mapping[str, Proxy]) -> list[str]:
+    def keep_with(self, keep: Keep) -> None:
+        """Call ``keep(old, new)`` before a change that somebody asks for takes effect; what it raises refuses it."""
+        self._keep = keep
+
+    def replace_source(
+        self, source: Source, said: Mapping[str, Proxy] | Callable[[], Mapping[str, Proxy]]
+    ) -> list[str]:
         """Put what a source says now in place of what it said before; what others said stays.
 
-        Gives a line for each name that was refused because another source holds it.
+        ``said`` may be a function that finds it out, so that no change comes in between. Gives a line for each name
+        that was refused because another source holds it.
         """
         refused: list[str] = []
 
         def change(now: dict[str, Proxy]) -> None:
+            proxies = said() if callable(said) else said
             for proxy in list(now.values()):
                 _forget_source(now, proxy, source, keep=proxies)
             for proxy in proxies.values():
                 refused.extend(_merge(now, proxy))
 
-        self._change(change)
+        self._change(change, None)
         return refused
 
     def add_proxy(self, proxy: Proxy) -> None:
@@ -48,14 +60,14 @@ class Registry:
                 raise Conflict(f"a proxy called {proxy.name!r} is there already")
             now[proxy.name] = proxy
 
-        self._change(change)
+        self._change(change, self._keep)
 
     def add_node(self, node: Node) -> None:
         """Add a node to the proxy that it names.
 
         Raises: NotFound for the proxy, Conflict where the name is taken in it.
         """
-        self._change(lambda now: _insert(now, node))
+        self._change(lambda now: _insert(now, node), self._keep)
 
     def set_children(self, proxy_name: str, nodes: Mapping[str, Node]) -> None:
         """Put the nodes that a proxy reports in place of those known of it.
@@ -66,7 +78,7 @@ class Registry:
         def change(now: dict[str, Proxy]) -> None:
             now[proxy_name] = _proxy(now, proxy_name)._replace(nodes=dict(nodes))
 
-        self._change(change)
+        self._change(change, self._keep)
 
     def update_node(self, name: str, node: Node) -> None:
         """Put a changed node in the place of the one found under a name; it may have another name or proxy.
@@ -92,7 +104,7 @@ class Registry:
                 now[proxy_name] = now[proxy_name]._replace(nodes=nodes)
                 _insert(now, node)
 
-        self._change(change)
+        self._change(change, self._keep)
 
     def update_proxy(self, name: str, proxy: Proxy, *, keep_nodes: bool) -> None:
         """Put a changed proxy in the place of the one called ``name``, in the same position.
@@ -111,7 +123,7 @@ class Registry:
             now.clear()
             now.update(items)
 
-        self._change(change)
+        self._change(change, self._keep)
 
     def delete(self, name: str) -> None:
         """Delete a proxy with its nodes, or one node.
@@ -128,14 +140,17 @@ class Registry:
             del nodes[node_name]
             now[proxy_name] = now[proxy_name]._replace(nodes=nodes)
 
-        self._change(change)
+        self._change(change, self._keep)
 
-    def _change(self, change: Callable[[dict[str, Proxy]], None]) -> None:
+    def _change(self, change: Callable[[dict[str, Proxy]], None], keep: Keep | None) -> None:
         """Apply a change to a copy, and keep the copy only if nothing was raised."""
         with self._lock:
             now = dict(self.snapshot.proxies)
             change(now)
-            self.snapshot = make_cluster(now)
+            changed = make_cluster(now)
+            if keep is not None:
+                keep(self.snapshot, changed)
+            self.snapshot = changed
 
 
 def _proxy(now: Mapping[str, Proxy], name: str) -> Proxy:

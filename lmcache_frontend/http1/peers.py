@@ -35,6 +35,16 @@ def owner_of_peer(own: tuple[str, int], peer: tuple[str, int]) -> int | None:
     return None
 
 
+def user_name(uid: int) -> str:
+    """Give a user's name, or the number where it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
 def find_owner(table: Iterable[str], *, own: tuple[str, int], peer: tuple[str, int]) -> int | None:
     """Find the socket in the lines of such a table whose local end is ``peer`` and whose remote end is ``own``."""
     wanted = {(local, remote) for local, remote in zip(_spellings(peer), _spellings(own), strict=True)}

@@ -27,6 +27,24 @@ def _item(item: str) -> Handler:
     return handle
 
 
+CONFIGURATION_ROUTES = (
+    Route("GET", "/config", _later("remote_config", "configuration")),
+    Route("POST", "/config", _later("remote_config", "configuration")),
+    Route("GET", "/api/config/rules", _later("remote_config", "rules")),
+    Route("PUT", "/api/config/rules", _later("remote_config", "change_rules")),
+    Route("GET", "/api/config/revisions", _later("remote_config", "revisions")),
+    Route("GET", "/api/config/revisions/{revision}", _later("remote_config", "revision")),
+    Route("GET", "/api/config/revisions/{revision}/diff", _later("remote_config", "difference")),
+    Route("POST", "/api/config/rollback", _later("remote_config", "roll_back")),
+    Route("POST", "/api/config/preview", _later("remote_config", "preview")),
+    Route("GET", "/api/config/clients", _later("remote_config", "clients")),
+    Route("GET", "/api/config/catalogue", _later("remote_config", "keys")),
+    Route("GET", "/api/audit", _later("remote_config", "audit")),
+)
+
+# For a server of configuration alone: it has no nodes whose metrics it could give.
+CONFIGURATION_METRICS = Route("GET", "/metrics", _later("remote_config", "fetch_metrics"))
+
 ROUTES = (
     Route("GET", "/metrics", _later("metrics", "metrics")),
     Route("GET", "/api/sd", _later("metrics", "discovery")),
@@ -36,5 +54,10 @@ ROUTES = (
     Route("GET", "/api/fleet/drift", _later("fleet", "drift")),
     Route("GET", "/api/fleet/env", _later("fleet", "environments")),
     Route("GET", "/api/nodes/{node}/series", _later("fleet", "node_series")),
+    Route("POST", "/api/fleet/actions", _later("actions", "begin")),
+    Route("GET", "/api/fleet/actions", _later("actions", "recent")),
+    Route("GET", "/api/fleet/actions/{action}", _later("actions", "show")),
+    Route("DELETE", "/api/fleet/actions/{action}", _later("actions", "stop")),
+    *CONFIGURATION_ROUTES,
     *(Route("GET", f"/api/nodes/{{node}}/{item}", _item(item)) for item in ITEMS),
 )

@@ -18,6 +18,7 @@ from lmcache_frontend.exposition.render import OPENMETRICS_TYPE, TEXT_TYPE, rend
 from lmcache_frontend.fleet.documents import discovery_document
 from lmcache_frontend.fleet.own_metrics import Service, own_metrics
 from lmcache_frontend.http1.exchange import Exchange
+from lmcache_frontend.remote_config.documents import fetch_metrics
 from lmcache_frontend.routes.services import Services, respond_json
 
 SCRAPE_TIMEOUT_S = 10.0
@@ -39,7 +40,8 @@ def metrics(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     families = set(query.get("family", ()))
     openmetrics = "application/openmetrics-text" in (exchange.request.get("accept") or "")
     service = Service(*services.connections(), services.started_at)
-    own = render(own_metrics(snapshot, collector.statistics(), services.traffic.read(), service))
+    families_of_ours = own_metrics(snapshot, collector.statistics(), services.traffic.read(), service)
+    own = render([*families_of_ours, *fetch_metrics(services.state.configuration().statistics())])
     blocks: list[Blocks] = [make_blocks(own.decode(), []).blocks]
     blocks += [state.blocks for state in states if state.blocks is not None]
     pieces: Iterable[bytes] = merge(

@@ -16,7 +16,10 @@ from lmcache_frontend.routes.services import Route, Services, read_json, respond
 def tree(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     """List all proxies with their nodes."""
     settings = services.settings
-    respond_json(exchange, {"nodes": write_tree(services.registry.snapshot, settings.host, settings.port)})
+    document: dict[str, Any] = {"nodes": write_tree(services.registry.snapshot, settings.host, settings.port)}
+    if fault := services.state.fault:
+        document["store_fault"] = fault
+    respond_json(exchange, document)
 
 
 def proxies(exchange: Exchange, services: Services, _: dict[str, str]) -> None:

@@ -137,11 +137,15 @@ def _send(exchange: Exchange, asset: Asset) -> None:
     exchange.respond(200, body, asset.content_type, fields)
 
 
-ROUTES = (
-    Route("GET", "/", index),
-    Route("GET", "/static/{path...}", static),
+HEALTH_ROUTES = (
     Route("GET", "/health", health),
     Route("GET", "/livez", alive),
     Route("GET", "/readyz", ready),
     Route("GET", "/api/whoami", whoami),
+)
+
+ROUTES = (
+    Route("GET", "/", index),
+    Route("GET", "/static/{path...}", static),
+    *HEALTH_ROUTES,
 )

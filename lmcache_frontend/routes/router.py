@@ -17,11 +17,14 @@ from lmcache_frontend.routes import late, nodes, pages, proxy
 from lmcache_frontend.routes.services import Route, Services
 
 ROUTES = (*pages.ROUTES, *nodes.ROUTES, *late.ROUTES)
+# What a server of remote configuration alone has.
+CONFIGURATION_ROUTES = (*pages.HEALTH_ROUTES, *late.CONFIGURATION_ROUTES, late.CONFIGURATION_METRICS)
 
 
-def make_handler(services: Services) -> Callable[[Exchange], None]:
-    """Give the callable that serves every request."""
+def make_handler(services: Services, *, configuration_only: bool = False) -> Callable[[Exchange], None]:
+    """Give the callable that serves every request, or only those for remote configuration."""
     table: Table = []
+    routes = CONFIGURATION_ROUTES if configuration_only else ROUTES
 
     def handle(exchange: Exchange) -> None:
         request = exchange.request
@@ -30,13 +33,13 @@ def make_handler(services: Services) -> Callable[[Exchange], None]:
         if facts.get("host") != request.host and clients.host_matters(target.partition("?")[0]):
             clients.check_host(request.host, allowed=services.settings.allow_host, own_names=services.own_names)
             facts["host"] = request.host
-        if target.startswith("/proxy2/"):
+        if target.startswith("/proxy2/") and not configuration_only:
             proxy.by_name(exchange, services)
-        elif target.startswith("/proxy/"):
+        elif target.startswith("/proxy/") and not configuration_only:
             proxy.by_address(exchange, services)
         else:
             if not table:
-                table.extend((rules.compile_path(path), routes) for path, routes in _by_path().items())
+                table.extend((rules.compile_path(path), methods) for path, methods in _by_path(routes).items())
             _serve_own(exchange, services, table)
 
     return handle
@@ -75,9 +78,9 @@ def _find(table: Table, path: str) -> tuple[re.Match[str], dict[str, Route]]:
     raise NotFound("there is nothing at this address")
 
 
-def _by_path() -> dict[str, dict[str, Route]]:
+def _by_path(routes: tuple[Route, ...]) -> dict[str, dict[str, Route]]:
     table: dict[str, dict[str, Route]] = {}
-    for route in ROUTES:
+    for route in routes:
         table.setdefault(route.path, {})[route.method] = route
     return table
 

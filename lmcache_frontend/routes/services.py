@@ -8,16 +8,18 @@ from collections.abc import Callable
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lmcache_frontend.access.clients import Client
+from lmcache_frontend.access.clients import Client, why_not_local
 from lmcache_frontend.cluster.model import Node
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.errors import BadRequest
 from lmcache_frontend.http1.client import Pool
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.settings import Settings
+from lmcache_frontend.state import State
 from lmcache_frontend.traffic import Traffic
 
 if TYPE_CHECKING:
+    from lmcache_frontend.actions.service import Actions
     from lmcache_frontend.cluster.adapters.kinds import Ask
     from lmcache_frontend.fleet.collector import Collector
 
@@ -39,7 +41,8 @@ class Services(NamedTuple):
 
     ``fetch_json(node, target)`` asks a frontend something; ``ask_node(node)`` gives the way to ask a node, through its
     proxy where it has one; ``connections()`` gives the numbers of clients' and of kept node connections;
-    ``source_fault()`` says what is wrong with the list of nodes; ``streams`` bounds how many event streams there are.
+    ``source_fault()`` says what is wrong with the list of nodes; ``streams`` bounds how many event streams there are;
+    ``user_name(uid)`` gives the name of a user of this machine.
     """
 
     settings: Settings
@@ -53,6 +56,9 @@ class Services(NamedTuple):
     fetch_json: Callable[[Node, str], Any]
     ask_node: Callable[[Node], Ask]
     collector: Callable[[], Collector]
+    actions: Callable[[], Actions]
+    state: State
+    user_name: Callable[[int], str]
     traffic: Traffic
     streams: BoundedSemaphore
     source_fault: Callable[[], str]
@@ -84,6 +90,15 @@ def respond_json(
     kept = "no-cache" if any(name == "ETag" for name, _ in fields) else "no-store"
     guards = (("Cache-Control", kept), ("X-Content-Type-Options", "nosniff"))
     exchange.respond(status, body, fields=(*guards, *fields))
+
+
+def actor(exchange: Exchange, services: Services) -> tuple[str, str]:
+    """Give who asks, as it is written down: the user of this machine where that is known, and the address."""
+    client = services.describe_client(exchange)
+    if why_not_local(client):
+        return "anonymous", client.peer_host
+    uid = client.owner() if client.owner is not None else None
+    return "local" if uid is None else services.user_name(uid), client.peer_host
 
 
 def read_json(exchange: Exchange) -> dict[str, Any]:

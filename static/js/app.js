@@ -72,17 +72,19 @@ function markPlace(place) {
   }
 }
 
-function drawShell({ link, whoami, theme: chosen }) {
+function drawShell({ link, whoami, fleet, theme: chosen }) {
   applyTheme(chosen);
   const states = { null: ["waiting", "Connecting"], true: ["up", "Live"], false: ["down", "No connection"] };
   const [state, text] = states[link.up];
-  const [mark, outage, role] = ["link", "outage", "role"].map((id) => document.getElementById(id));
+  const [mark, outage, banner, role] = ["link", "outage", "banner", "role"].map((id) => document.getElementById(id));
   mark.dataset.link = state;
   setText(mark.lastChild, text);
   outage.hidden = state !== "down";
   const since = new Date(link.since).toLocaleTimeString("en-GB");
   setText(outage, outage.hidden ? ""
     : `The frontend has not answered since ${since}. What you see may be out of date; trying again every 2 s.`);
+  banner.hidden = !fleet.store_fault;
+  setText(banner, fleet.store_fault ? `Nothing can be kept: ${fleet.store_fault}` : "");
   role.hidden = !whoami;
   if (whoami) {
     setText(role, whoami.read_only ? "read-only" : whoami.role);

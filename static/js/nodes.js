@@ -31,7 +31,7 @@ export function readFleet(answer) {
   const proxyNames = new Set(listed.map((item) => item.name));
   const proxies = listed.map((item) => ({ ...entry(item, null, proxyNames), local: item.name === LOCAL }));
   const nodes = listed.flatMap((item) => (item.children ?? []).map((child) => entry(child, item.name, proxyNames)));
-  return { proxies, nodes };
+  return { proxies, nodes, store_fault: answer.store_fault ?? null };
 }
 
 /**

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How this service itself asks nodes: straight, or by name at the frontend that a node is behind."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from lmcache_frontend.cluster.model import LOCAL_PROXY, Node
+from lmcache_frontend.cluster.registry import Registry
+from lmcache_frontend.errors import BadGateway, NotFound
+from lmcache_frontend.http1.client import Pool
+from lmcache_frontend.http1.fetch import Answer, Question, send
+
+if TYPE_CHECKING:
+    from lmcache_frontend.cluster.adapters.kinds import Ask
+
+ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
+
+
+class NodeAsker:
+    """Asks nodes over a pool."""
+
+    def __init__(self, registry: Registry, pool: Pool, *, timeout_s: float) -> None:
+        """Take the time that an answer may take where nobody says otherwise."""
+        self._registry = registry
+        self._pool = pool
+        self._timeout_s = timeout_s
+
+    def send(self, node: Node, question: Question, timeout_s: float | None = None) -> Answer:
+        """Ask a node something and read the whole answer.
+
+        Raises: BadGateway, GatewayTimeout; NotFound where the frontend that it is behind is known no more.
+        """
+        if node.proxy != LOCAL_PROXY:
+            # Its address is the business of that frontend.
+            proxy = self._registry.snapshot.proxies.get(node.proxy)
+            if proxy is None or proxy.address is None:
+                raise NotFound(f"{node.proxy!r}, the frontend of {node.name!r}, is known no more")
+            question = question._replace(target=f"/proxy2/{quote(node.name, safe='')}{question.target}")
+            node = proxy.address
+        timeout_s = timeout_s or self._timeout_s
+        limit_bytes = ANSWER_LIMIT_BYTES
+        return send(self._pool, node.endpoint, node.authority, question, timeout_s=timeout_s, limit_bytes=limit_bytes)
+
+    def ask_node(self, node: Node) -> Ask:
+        """Give the function that reads from a node."""
+        return lambda target, timeout_s: self.send(node, Question("GET", target), timeout_s)
+
+    def fetch_json(self, node: Node, target: str) -> Any:
+        """Read a document.
+
+        Raises: as `send`; BadGateway for what is no JSON.
+        """
+        answer = self.send(node, Question("GET", target))
+        if answer.head.status != 200:
+            raise BadGateway(f"{node.endpoint} answered {answer.head.status}, expected 200")
+        try:
+            return json.loads(answer.body)
+        except (ValueError, RecursionError) as exc:
+            raise BadGateway(f"{node.endpoint} did not answer with JSON") from exc

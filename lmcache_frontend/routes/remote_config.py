@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Remote configuration: the answer that LMCache workers fetch at their start, and the rules behind it.
+
+Source of ``/config``: LMCache 0.3.13 to 0.5.6 ask by GET with a JSON body; their documentation says POST.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from lmcache_frontend.access.clients import plain_address
+from lmcache_frontend.audit import Deed
+from lmcache_frontend.errors import BadRequest, Forbidden, FrontendError
+from lmcache_frontend.exposition.render import TEXT_TYPE, render
+from lmcache_frontend.http1.exchange import Exchange
+from lmcache_frontend.remote_config import documents
+from lmcache_frontend.remote_config.catalogue import LATEST, catalogue
+from lmcache_frontend.remote_config.service import LateEdit, RefusedRules
+from lmcache_frontend.routes.metrics import query_of
+from lmcache_frontend.routes.services import Services, actor, read_json, respond_json
+
+MOST_LISTED = 1000
+
+
+def configuration(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Give a worker its configuration.
+
+    Raises: BadRequest, ContentTooLarge; Forbidden where a rule denies it, or where a page asks.
+    """
+    began_s = time.perf_counter()
+    if exchange.request.get("origin") is not None:
+        raise Forbidden("configuration is for workers, and a page asks for it")
+    asked = _asked(exchange)
+    app_id = query_of(exchange).get("appId", [""])[-1]
+    answer = services.state.configuration().answer(
+        app_id,
+        asked.get("current_config"),
+        asked.get("env_variables"),
+        _address(exchange),
+        took_s=lambda: time.perf_counter() - began_s,
+    )
+    if answer.denied_by is not None:
+        raise Forbidden(f"the rule {answer.denied_by!r} denies this worker its configuration")
+    respond_json(exchange, {"configs": answer.configs})
+
+
+def rules(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Give the rules in force and the revision that they are of."""
+    respond_json(exchange, services.state.configuration().rules())
+
+
+def change_rules(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Put other rules in force, or with ``dry_run`` say what is to be said of them.
+
+    Raises: BadRequest, Conflict, ServiceUnavailable.
+    """
+    body = read_json(exchange)
+    service = services.state.configuration()
+    dry_run = _boolean(body, "dry_run")
+    who, address = actor(exchange, services)
+
+    def change() -> dict[str, Any]:
+        return service.change(
+            {"rules": body.get("rules")},
+            expected_revision=_expected_revision(body),
+            message=_text(body, "message"),
+            author=who,
+            dry_run=dry_run,
+        )
+
+    if dry_run:
+        _respond_outcome(exchange, change)
+        return
+    _respond_outcome(
+        exchange,
+        lambda: _recorded(services, Deed(who, address, "change rules", "remote configuration", ""), change),
+    )
+
+
+def roll_back(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Put the rules of an older revision in force again, as a new revision.
+
+    Raises: BadRequest, NotFound, Conflict, ServiceUnavailable.
+    """
+    body = read_json(exchange)
+    service = services.state.configuration()
+    who, address = actor(exchange, services)
+    target = _number(body.get("to"), "to")
+
+    def change() -> dict[str, Any]:
+        return service.rollback(
+            target, expected_revision=_expected_revision(body), message=_text(body, "message"), author=who
+        )
+
+    deed = Deed(who, address, f"roll back rules to revision {target}", "remote configuration", "")
+    _respond_outcome(exchange, lambda: _recorded(services, deed, change))
+
+
+def revisions(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """List revisions, the newest first; ``?limit=&before=`` page through them.
+
+    Raises: BadRequest.
+    """
+    limit, before = _page(exchange)
+    respond_json(exchange, services.state.configuration().revisions(limit, before))
+
+
+def revision(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
+    """Give a revision.
+
+    Raises: BadRequest, NotFound.
+    """
+    respond_json(exchange, services.state.configuration().revision(_number(parameters["revision"], "the revision")))
+
+
+def difference(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
+    """Give what differs between a revision and the one in ``?to=``, else the one in force.
+
+    Raises: BadRequest, NotFound.
+    """
+    service = services.state.configuration()
+    to = query_of(exchange).get("to")
+    end = _number(to[-1], "to") if to else service.rules()["revision"]
+    respond_json(exchange, service.diff(_number(parameters["revision"], "the revision"), end))
+
+
+def preview(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Say what a worker would get and what LMCache would make of it, with reasons; nothing is changed or kept.
+
+    Raises: BadRequest, NotFound.
+    """
+    respond_json(exchange, services.state.configuration().preview(read_json(exchange)))
+
+
+def clients(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """List the workers that have asked in the last 30 days."""
+    respond_json(exchange, services.state.configuration().clients())
+
+
+def keys(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Give the configuration keys of a release of LMCache.
+
+    Raises: BadRequest.
+    """
+    version = query_of(exchange).get("version", [LATEST])[-1]
+    respond_json(exchange, documents.catalogue_document(version, catalogue(version)))
+
+
+def fetch_metrics(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Give how often workers have asked, in Prometheus's text format."""
+    metrics = documents.fetch_metrics(services.state.configuration().statistics())
+    exchange.respond(200, render(metrics), TEXT_TYPE, (("Cache-Control", "no-store"),))
+
+
+def audit(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """List who changed what, the newest first; ``?limit=&before=`` page through it, ``before`` being a time.
+
+    Raises: BadRequest.
+    """
+    query = query_of(exchange)
+    limit = _number(query.get("limit", ["100"])[-1], "limit")
+    before = query.get("before")
+    try:
+        horizon = float(before[-1]) if before else None
+    except ValueError as exc:
+        raise BadRequest("before is not a time in seconds since the epoch") from exc
+    if not 0 < limit <= MOST_LISTED or (horizon is not None and not 0 <= horizon < 1e11):
+        raise BadRequest(f"expected limit from 1 to {MOST_LISTED} and before as seconds since the epoch")
+    respond_json(exchange, {"entries": services.state.audit.entries(limit, horizon)})
+
+
+def _asked(exchange: Exchange) -> dict[str, Any]:
+    """Read what a worker says of itself; ``Infinity`` and ``NaN`` are understood, as LMCache's settings hold them."""
+    data = exchange.read_body()
+    if not data.strip():
+        return {}
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as exc:
+        raise BadRequest("the body is not JSON, expected current_config and env_variables in an object") from exc
+    if not isinstance(document, dict):
+        raise BadRequest("the body is JSON, but not an object with current_config and env_variables")
+    return document
+
+
+def _recorded(services: Services, deed: Deed, change: Any) -> dict[str, Any]:
+    """Make a change, and write down who made it and what came of it."""
+    try:
+        document: dict[str, Any] = change()
+    except FrontendError as exc:
+        services.state.audit.record(deed._replace(outcome="refused", detail=str(exc)))
+        raise
+    services.state.audit.record(deed._replace(outcome="done", detail=f"revision {document['revision']}"))
+    return document
+
+
+def _respond_outcome(exchange: Exchange, change: Any) -> None:
+    """Respond with what came of a change; one that is refused or late has more to say than a line."""
+    try:
+        respond_json(exchange, change())
+    except (LateEdit, RefusedRules) as exc:
+        respond_json(exchange, exc.document, exc.status)
+
+
+def _address(exchange: Exchange) -> str:
+    return plain_address(str(exchange.peer[0])) if exchange.peer else ""
+
+
+def _page(exchange: Exchange) -> tuple[int, int | None]:
+    query = query_of(exchange)
+    limit = _number(query.get("limit", ["100"])[-1], "limit")
+    if not 0 < limit <= MOST_LISTED:
+        raise BadRequest(f"limit is {limit}, expected 1 to {MOST_LISTED}")
+    before = query.get("before")
+    return limit, _number(before[-1], "before") if before else None
+
+
+def _expected_revision(body: dict[str, Any]) -> int | None:
+    value = body.get("expected_revision")
+    return None if value is None else _number(value, "expected_revision")
+
+
+def _number(value: Any, name: str) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or len(text) > 12:
+        raise BadRequest(f"{name} is {ascii(value)[:40]}, expected a whole number")
+    return int(text)
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    value = body.get(name, "")
+    if not isinstance(value, str):
+        raise BadRequest(f"{name} is not a text")
+    return value
+
+
+def _boolean(body: dict[str, Any], name: str) -> bool:
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise BadRequest(f"{name} is neither true nor false")
+    return value

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What outlives the service: the store, and the parts that live in it. A part of the composition root.
+
+The store is opened at the start where it may hold something, and a moment after it where it has to be made: neither
+the store's modules nor its files are on the way to the first answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lmcache_frontend.audit import AuditTrail
+from lmcache_frontend.cluster.membership import Membership
+from lmcache_frontend.cluster.registry import Registry
+from lmcache_frontend.errors import FrontendError, ServiceUnavailable
+from lmcache_frontend.settings import Settings
+from lmcache_frontend.store.opening import default_path, open_store
+
+if TYPE_CHECKING:
+    from lmcache_frontend.remote_config.service import RemoteConfiguration
+    from lmcache_frontend.store.protocol import Store
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 1.0
+
+
+class State:
+    """The store with the registered nodes, the remote configuration and the audit trail."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        """Take the settings with the port that is listened on; nothing is opened yet."""
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._store: Store | None = None
+        self._configuration: RemoteConfiguration | None = None
+        self._configuration_lock = threading.Lock()
+        self.membership = Membership(registry, self.store)
+        self.audit = AuditTrail(self.store, time.time)
+
+    @property
+    def fault(self) -> str:
+        """Say why nothing can be kept; empty where something can, or where that is not known yet."""
+        return self._store.fault if self._store is not None else ""
+
+    def load(self) -> None:
+        """Bring back what was registered, and read the rules' file, before the first request.
+
+        Raises: StartError, UsageError.
+        """
+        settings = self._settings
+        if settings.store or (not settings.demo and os.path.exists(default_path(settings.port, os.environ))):
+            try:
+                self.membership.load()
+            except ServiceUnavailable as exc:
+                logger.warning("registered nodes are not known yet: %s", exc)
+        if settings.config_rules is not None:
+            self.configuration()
+
+    def store(self) -> Store:
+        """Give the store, opened when it is first needed.
+
+        Raises: StartError, UsageError where a named one cannot be opened.
+        """
+        with self._lock:
+            if self._store is None:
+                spec = self._settings.store or ("memory:" if self._settings.demo else None)
+                self._store = open_store(spec, port=self._settings.port, environment=os.environ)
+            return self._store
+
+    def configuration(self) -> RemoteConfiguration:
+        """Give the remote configuration, read when it is first needed.
+
+        Raises: as `store`.
+        """
+        with self._configuration_lock:
+            if self._configuration is None:
+                from lmcache_frontend.remote_config.service import RemoteConfiguration
+
+                settings = self._settings
+                self._configuration = RemoteConfiguration(
+                    self.store(),
+                    time.time,
+                    remember=settings.config_remember,
+                    strict=settings.strict_config,
+                    rules_file=Path(settings.config_rules) if settings.config_rules else None,
+                )
+            return self._configuration
+
+    def reload(self) -> None:
+        """Read the file of rules again, if it has changed."""
+        if self._settings.config_rules is not None:
+            self.configuration().reload_file_if_changed()
+
+    def keep(self, ended: threading.Event) -> None:
+        """Follow what others write to a shared store, and write down the workers that asked; until the end."""
+        fault = ""
+        followed = False
+        while not ended.is_set():
+            try:
+                configuration = self.configuration()
+                if not followed and self.store().is_shared:
+                    followed = True
+                    for follow in (self.membership.follow, configuration.follow):
+                        threading.Thread(target=follow, args=(ended.wait,), name="following", daemon=True).start()
+                configuration.flush_clients()
+                configuration.reload_file_if_changed()
+                fault = ""
+            except Exception as exc:
+                if str(exc) != fault:
+                    logger.warning(
+                        "the state cannot be kept for now: %s", exc, exc_info=not isinstance(exc, FrontendError)
+                    )
+                fault = str(exc)
+            ended.wait(INTERVAL_S)
+
+    def close(self) -> None:
+        """Write what is still to be written and close the store."""
+        with self._configuration_lock:
+            if self._configuration is not None:
+                self._configuration.flush_clients()
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
