@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
+import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmcache_frontend.errors import FrontendError
-from lmcache_frontend.masking import masked_text
-from lmcache_frontend.store.protocol import Store
+
+if TYPE_CHECKING:
+    from lmcache_frontend.store.protocol import Store
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +43,12 @@ class AuditTrail:
 
     def record(self, deed: Deed) -> None:
         """Keep a deed for 90 days; where that cannot be, it is logged, since the deed itself is done."""
+        from lmcache_frontend.masking import masked_text
+
         at = self._clock()
         document = {"at": at, **{name: masked_text(value)[:_TEXT_LIMIT] for name, value in deed._asdict().items()}}
         # Microseconds in fixed width sort as time does; the rest keeps two frontends on one store apart.
-        key = f"{PREFIX}{int(at * 1e6):016d}-{secrets.token_hex(4)}"
+        key = f"{PREFIX}{int(at * 1e6):016d}-{os.urandom(4).hex()}"
         try:
             self._store().put(key, json.dumps(document).encode(), expect_revision=0, ttl_s=KEPT_S)
         except FrontendError as exc:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lmcache_frontend.cluster.entries import read_node, read_proxy, write_node
 from lmcache_frontend.cluster.model import LOCAL_PROXY, Cluster, Proxy, Source
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.errors import BadRequest, Conflict, RevisionConflict, ServiceUnavailable
-from lmcache_frontend.store.protocol import Compacted, Delete, Operation, Put, Store
+
+if TYPE_CHECKING:
+    from lmcache_frontend.store.protocol import Operation, Store
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class Membership:
 
         Raises: ServiceUnavailable; Conflict where another frontend on this store has registered the name meanwhile.
         """
+        from lmcache_frontend.store.protocol import Delete, Put
+
         before, after = _registered(old), _registered(new)
         operations: list[Operation] = [Delete(key) for key in before if key not in after]
         for key, value in after.items():
@@ -75,6 +78,8 @@ class Membership:
 
     def follow(self, wait: Callable[[float], bool]) -> None:
         """Load again whenever another frontend changes what is registered; until ``wait(seconds)`` says to end."""
+        from lmcache_frontend.store.protocol import Compacted
+
         while not wait(0.0):
             try:
                 watch = self._store().watch(PREFIX, self.load())
@@ -130,7 +135,11 @@ def _key(proxy_name: str, node_name: str | None = None) -> str:
 def _key_part(name: str) -> str:
     """Give a name as a part of a key; keys have a limit, and one letter may take twelve bytes."""
     part = quote(name, safe="")
-    return part if len(part) <= _KEY_PART_LIMIT else part[:_KEY_PART_LIMIT] + sha256(part.encode()).hexdigest()[:32]
+    if len(part) <= _KEY_PART_LIMIT:
+        return part
+    from hashlib import sha256
+
+    return part[:_KEY_PART_LIMIT] + sha256(part.encode()).hexdigest()[:32]
 
 
 def _written(entry: dict[str, Any]) -> bytes:
