@@ -301,3 +301,13 @@ def test_discovery_never_gives_a_list_that_may_be_incomplete(start_app: StartApp
     app.reload()
     reply = get(app, "/api/sd")
     assert (reply.status, "not JSON" in reply.detail) == (503, True)
+
+
+def test_a_node_that_no_round_has_seen_is_asked_at_once(start_app: StartApp) -> None:
+    app = start_app([], collecting=True, poll_interval_s=600.0)
+    wait_until(lambda: app._the_collector().snapshot.number > 0)
+    simulated = start_app(demo=4).registry.snapshot.find("demo_mp0").node
+    entry = {"name": "new", "host": "127.0.0.1", "port": simulated.port}
+    assert ask(app.settings.port, "POST", "/api/nodes", entry).status == 200
+    answer = json.loads(get(app, "/api/nodes/new/version").body)
+    assert (answer["state"], answer["data"][:5]) == ("ok", "0.5.6")
