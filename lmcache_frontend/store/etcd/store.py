@@ -2,7 +2,7 @@
 """The store in etcd, for several frontends that share state.
 
 Leaves failing members to the gateway. A change whose answer was lost is sent again only where it names a revision that
-it would change itself: the second time it fails, and what is found then tells which of the two it was.
+it changes itself, so that it fails the second time; any other might undo what somebody else did in between.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lmcache_frontend.store.etcd import leases, messages
 from lmcache_frontend.store.etcd.address import Address
 from lmcache_frontend.store.etcd.exchange import Refused
 from lmcache_frontend.store.etcd.gateway import Gateway, Repeat
+from lmcache_frontend.store.etcd.marker import Marker
 from lmcache_frontend.store.etcd.watch import EtcdWatch
 from lmcache_frontend.store.keys import Span, check_limit, check_operations, encoded, span_of
 from lmcache_frontend.store.protocol import Delete, Entry, Listing, Operation, Put
@@ -36,6 +37,7 @@ class EtcdStore:
         self.where = address.shown
         self._prefix = address.prefix
         self._gateway = gateway or Gateway(address)
+        self._marker = Marker(self._gateway, address.prefix.encode())
         self._watches: tuple[EtcdWatch, ...] = ()
 
     def get(self, key: str) -> Entry | None:
@@ -89,44 +91,35 @@ class EtcdStore:
         granted = leases.grant_all(self._gateway, operations)
         names = [self._name(operation.key) for operation in operations]
         request = messages.transaction_request(operations, names, granted)
-        repeat = Repeat.GUARDED if any(map(_guards, operations)) else Repeat.NEVER
         try:
-            reply, is_repeat = self._gateway.call("kv/txn", request, repeat)
+            if any(map(_guards, operations)):
+                reply, earlier_revision = self._marker.commit(request)
+            else:
+                reply, earlier_revision = self._gateway.call("kv/txn", request, Repeat.NEVER).document, None
         except Refused:
             leases.revoke(self._gateway, granted.values())
             raise
+        if earlier_revision is not None:
+            return _Done(earlier_revision, True)
         if reply.get("succeeded"):
             replaced = messages.replaced(reply)
             leases.revoke(self._gateway, leases.leases_of(replaced))
             return _Done(messages.revision_of(reply), bool(replaced))
-        found = messages.read_found(reply, self._prefix)
-        if is_repeat and _is_done(operations, found):
-            revisions = [entry.revision for entry in found if entry is not None]
-            return _Done(max(revisions, default=messages.revision_of(reply)), True)
         leases.revoke(self._gateway, granted.values())
-        raise _conflict(operations, found)
+        raise _conflict(operations, messages.read_found(reply, self._prefix))
 
     def _name(self, key: str) -> bytes:
         return self._prefix.encode() + encoded(key)
 
     def _span(self, prefix: str, after: str = "", *, backwards: bool = False) -> Span:
-        return span_of(self._prefix + prefix, self._prefix + after if after else "", backwards=backwards)
+        span = span_of(prefix, after, backwards=backwards)
+        return Span(self._prefix.encode() + span.start, self._prefix.encode() + span.end)
 
 
 def _guards(operation: Operation) -> bool:
     """Tell whether an operation makes its own expectation fail the second time."""
     expected = operation.expect_revision
     return expected is not None and (isinstance(operation, Put) or expected > 0)
-
-
-def _is_done(operations: Sequence[Operation], found: Sequence[Entry | None]) -> bool:
-    """Tell whether what is found is what the operations leave behind, all at one revision."""
-    for operation, entry in zip(operations, found, strict=True):
-        if (entry.value if entry else None) != (operation.value if isinstance(operation, Put) else None):
-            return False
-        if entry is not None and entry.revision <= (operation.expect_revision or 0):
-            return False
-    return len({entry.revision for entry in found if entry is not None}) <= 1
 
 
 def _conflict(operations: Sequence[Operation], found: Sequence[Entry | None]) -> RevisionConflict:
