@@ -42,8 +42,9 @@ class EtcdStore:
 
     def get(self, key: str) -> Entry | None:
         """Give an entry, None where it is not there."""
-        reply = self._gateway.call("kv/range", {"key": messages.as_text(self._name(key))}).document
-        entries = messages.read_entries(reply, self._prefix)
+        request = {"key": messages.as_text(self._name(key))}
+        with messages.understood(self.where):
+            entries = messages.read_entries(self._gateway.call("kv/range", request).document, self._prefix)
         return entries[0] if entries else None
 
     def list(self, prefix: str, *, after: str = "", limit: int | None = None, newest_first: bool = False) -> Listing:
@@ -51,9 +52,10 @@ class EtcdStore:
         check_limit(limit)
         span = self._span(prefix, after, backwards=newest_first)
         request = messages.range_request(span, limit=limit, backwards=newest_first)
-        reply = self._gateway.call("kv/range", request).document
-        entries = messages.read_entries(reply, self._prefix) if span.start < span.end else ()
-        return Listing(tuple(entries), messages.revision_of(reply))
+        with messages.understood(self.where):
+            reply = self._gateway.call("kv/range", request).document
+            entries = messages.read_entries(reply, self._prefix) if span.start < span.end else ()
+            return Listing(tuple(entries), messages.revision_of(reply))
 
     def put(self, key: str, value: bytes, *, expect_revision: int | None = None, ttl_s: float | None = None) -> int:
         """Write a value and give its revision."""
@@ -69,10 +71,11 @@ class EtcdStore:
 
     def renew(self, key: str, ttl_s: float) -> bool:
         """Let an entry live for its TTL again."""
-        reply = self._gateway.call("kv/range", {"key": messages.as_text(self._name(key))}).document
-        found = reply.get("kvs", ())
-        numbers = leases.leases_of(found)
-        return bool(found) and (not numbers or leases.keep_alive(self._gateway, numbers[0]))
+        request = {"key": messages.as_text(self._name(key))}
+        with messages.understood(self.where):
+            found = self._gateway.call("kv/range", request).document.get("kvs", ())
+            numbers = leases.leases_of(found)
+            return bool(found) and (not numbers or leases.keep_alive(self._gateway, numbers[0]))
 
     def watch(self, prefix: str, since: int) -> EtcdWatch:
         """Give the changes under a prefix after a revision."""
@@ -88,6 +91,10 @@ class EtcdStore:
 
     def _change(self, operations: Sequence[Operation]) -> _Done:
         check_operations(operations)
+        with messages.understood(self.where):
+            return self._commit(operations)
+
+    def _commit(self, operations: Sequence[Operation]) -> _Done:
         granted = leases.grant_all(self._gateway, operations)
         names = [self._name(operation.key) for operation in operations]
         request = messages.transaction_request(operations, names, granted)
@@ -127,4 +134,4 @@ def _conflict(operations: Sequence[Operation], found: Sequence[Entry | None]) ->
         actual = 0 if entry is None else entry.revision
         if operation.expect_revision not in (None, actual):
             return RevisionConflict(operation.key, actual)
-    raise AssertionError("a transaction failed whose expectations hold")
+    raise LookupError("a transaction failed whose expectations hold")
