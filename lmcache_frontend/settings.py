@@ -23,6 +23,7 @@ _SERVICE_LINKS = ("tcp://", "udp://", "sctp://")
 LOG_LEVELS = ("critical", "error", "warning", "warn", "info", "debug", "trace")
 DEMO_DEFAULT_NODES = 8
 DEMO_MOST_NODES = 1000
+_PATTERN_LIMIT = 256
 
 
 class Settings(NamedTuple):
@@ -154,6 +155,14 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(word for part in parts for word in part.replace(",", " ").split())
 
 
+def _patterns(value: Any) -> tuple[str, ...]:
+    patterns = _texts(value)
+    # What compiles them takes no longer ones, and is first asked once workers are waiting.
+    if any(len(pattern) > _PATTERN_LIMIT for pattern in patterns):
+        raise ValueError(f"expected patterns of at most {_PATTERN_LIMIT} characters")
+    return patterns
+
+
 def _names(value: Any) -> frozenset[str]:
     return frozenset(name.lower() for name in _texts(value))
 
@@ -184,7 +193,9 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "config_rules", _text, "FILE", "file of remote configuration rules, in JSON or YAML, in place of edited ones"
     ),
-    Option("config_remember", _texts, "PATTERN", "environment variables of workers that may be kept; may be repeated"),
+    Option(
+        "config_remember", _patterns, "PATTERN", "environment variables of workers that may be kept; may be repeated"
+    ),
     Option("strict_config", _boolean, "", "refuse remote configuration rules that set keys LMCache does not know"),
 )
 SERVICE = Program(

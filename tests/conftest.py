@@ -13,6 +13,7 @@ import pytest
 
 from lmcache_frontend.app import App
 from lmcache_frontend.settings import Settings
+from tests.helpers.intervals import shorten_intervals
 from tests.helpers.scripted import Script, ScriptedNode
 
 
@@ -25,12 +26,28 @@ def _state_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         yield
 
 
+class _NoGathering:
+    """Stands in for what puts the threads of a busy service on one processor: here they are those of all tests."""
+
+    def adjust(self) -> None:
+        """Leave the threads where they are."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _processors_as_they_are() -> Iterator[None]:
+    """Let no service in this process narrow down which processors later tests and their children get."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lmcache_frontend.app.Gathering", _NoGathering)
+        yield
+
+
 @pytest.fixture
-def start_app() -> Iterator[Callable[..., App]]:
+def start_app(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., App]]:
     """Give a function that starts a frontend in this process, on a free port, with settings as keywords.
 
     It leaves the nodes alone unless told to collect, so that scripted ones get just what a test sends them.
     """
+    shorten_intervals(monkeypatch)
     with ExitStack() as cleanup:
 
         def start(nodes: Any = (), *, collecting: bool = False, **settings: Any) -> App:
@@ -48,6 +65,16 @@ def start_app() -> Iterator[Callable[..., App]]:
             return app
 
         yield start
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """Bring back at the end how the package logs, for tests that configure it."""
+    root = logging.getLogger("lmcache_frontend")
+    handlers, level, propagate = root.handlers[:], root.level, root.propagate
+    yield
+    root.handlers[:], root.propagate = handlers, propagate
+    root.setLevel(level)
 
 
 @pytest.fixture

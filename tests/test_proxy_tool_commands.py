@@ -302,6 +302,9 @@ def test_nodes_are_chosen(app: App, words: list[str], expected: list[str]) -> No
         (["x*"], 1, "no node's name matches 'x*'"),
         (["state:degraded"], 1, "no node matches 'state:degraded'"),
         (["state:"], 1, "no node is called 'state:'"),
+        ([""], 2, "NODE: expected a name, a glob or a filter, got ''"),
+        ([" , "], 2, "NODE: expected a name, a glob or a filter, got ' , '"),
+        (["--filter", " "], 2, "--filter: expected words or terms, got an empty text; --all means every node"),
     ],
 )
 def test_a_wrong_choice_is_told(app: App, words: list[str], status: int, message: str) -> None:
@@ -385,6 +388,8 @@ def test_a_change_that_not_all_can_do_is_done_in_part(app: App) -> None:
     result = tool(app, "conf", "--all", "lookup_timeout_ms=2500", "--yes", "--format", "jsonl")
     assert result.status == 4
     assert [line["outcome"] for line in result.lines] == ["done", "done", "done", "unsupported"]
+    # The same once more: it is not on all nodes, though none is to be changed any more.
+    assert tool(app, "conf", "--all", "lookup_timeout_ms=2500", "--yes", "-q").status == 4
     assert tool(app, "conf", "--all", "lookup_timeout_ms=3000", "--yes", "-q").status == 4
     assert tool(app, "conf", "demo_mp0", "lookup_timeout_ms=3000", "--yes").status == 1
 
@@ -424,6 +429,9 @@ def test_quotas_are_set_shown_and_removed(app: App) -> None:
     assert outcomes(app, "quota", "demo_mp0", "team-a", "--remove", "--yes") == {"demo_mp0": "done"}
     assert rows(app, "quota", "demo_mp0", "team-a") == []
     assert tool(app, "quota", "demo_mp0", "team-a=much").status == 2
+    for nobody in ("=5", ""):
+        result = tool(app, "quota", "demo_mp0", nobody)
+        assert (result.status, result.err) == (2, f"lmcache-proxy: expected TENANT or TENANT=GB, got {nobody!r}\n")
 
 
 def test_scripts_are_sent_and_their_refusal_is_told(app: App, tmp_path: Path) -> None:
@@ -447,7 +455,9 @@ def test_actions_are_listed_and_looked_at_again(app: App) -> None:
     assert [line["outcome"] for line in again.lines] == ["done", "done"]
     assert tool(app, "actions", action_id[1], "--follow").status == 0
     assert tool(app, "actions", action_id[1], "--stop").status == 0
-    assert tool(app, "actions", "nothing").status == 1
+    for strange in ("nothing", "../../nodes", "a b", "?"):
+        result = tool(app, "actions", strange)
+        assert (result.status, "no action has this id" in result.err) == (1, True), strange
     assert tool(app, "actions", "--stop").status == 2
 
 
@@ -555,6 +565,30 @@ def test_a_result_goes_into_a_file_whole(app: App, tmp_path: Path) -> None:
     result = tool(app, "nodes", "--format", "json", "--output", str(path))
     assert (result.status, result.out, result.err) == (0, "", "")
     assert [row["node"] for row in json.loads(path.read_text())] == NAMES
+
+
+def test_a_dash_stands_for_standard_output(app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (("nodes", "--fields", "node"), ("get", "demo_worker0", "/version"), ("get", "--all", "/version")):
+        assert "demo" in (result := tool(app, *command, "--output", "-")).out or result.out.startswith('"')
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (("--node-timeout", "nan"), "expected a number of seconds above 0, got 'nan'"),
+        (("--node-timeout", "-1"), "expected a number of seconds above 0, got '-1'"),
+        (("--node-timeout", "601"), "expected at most 600 seconds, got '601'"),
+        (("--parallel", "65"), "expected a whole number from 1 to 64, got '65'"),
+        (("--max-failures", "0"), "expected a whole number from 1 to 10000, got '0'"),
+        (("--max-failures", "9" * 5000), "expected a whole number from 1 to 10000, got '999"),
+    ],
+)
+def test_what_no_frontend_takes_is_a_usage_error(option: tuple[str, str], expected: str) -> None:
+    result = run("loglevel", "--all", "lmcache", "INFO", *option, "--server", "http://127.0.0.1:1")
+    assert result.status == 2
+    assert expected in result.err
 
 
 def test_titles_can_be_left_out(app: App) -> None:

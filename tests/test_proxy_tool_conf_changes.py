@@ -100,3 +100,9 @@ def test_remarks_are_of_the_releases_that_run() -> None:
     found = remarks({"min_retrieve_tokens": 1}, nodes)
     assert len(found) == 1
     assert found[0].startswith("min_retrieve_tokens: LMCache 0.3.9 has no such key")
+
+
+def test_the_way_back_leads_to_the_same_frontend() -> None:
+    plan = plan_of([reading("a", x=1)], {"x": 2})
+    where = ("--server", "http://h:1")
+    assert list(put_back(plan, ["a"], (), where=where)) == ["lmcache-proxy conf a x=1 --server http://h:1"]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import argparse
+import io
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -18,8 +20,14 @@ from tests.helpers.proxy_tool import Result, run
 from tests.helpers.scripted import ScriptedNode, Visit, always
 from tests.helpers.talking import ask
 from tests.helpers.waiting import wait_until
+from tools.console import Console
+from tools.exchange import Url
+from tools.frontend_client import FrontendClient
 from tools.proxy.doctor.facts import Finding, FleetFacts, NodeFacts
 from tools.proxy.doctor.fleet import findings
+from tools.proxy.doctor.reading import read_fleet
+from tools.proxy.frame import CommandContext
+from tools.terminal import Terminal
 
 NOW = 10_000.0
 GOOD_CONF = {
@@ -328,7 +336,14 @@ def test_drift_is_told_of_those_that_differ() -> None:
     (finding,) = found(worker("c"), drift=drift)
     assert (finding.code, finding.node) == ("drift", None)
     assert finding.seen == "chunk_size differs: 256 on a, b; 128 on c"
+    assert "until then: `lmcache-proxy conf kind:worker chunk_size=VALUE`" in finding.advice
     assert found(worker("a"), drift=drift) == []
+
+
+def test_what_cannot_be_changed_while_it_runs_is_not_advised_to_be() -> None:
+    entry = {"key": "mp.max_workers", "values": [{"value": 2, "nodes": ["a", "b"]}, {"value": 1, "nodes": ["mp0"]}]}
+    (finding,) = found(mp(), drift={"groups": [{"kind": "mp", "nodes": 3, "keys": [entry]}], "versions": []})
+    assert finding.advice.endswith("it cannot be changed while they run")
 
 
 def test_several_versions_are_told() -> None:
@@ -473,3 +488,28 @@ def test_nodes_of_all_times_are_examined_and_only_asked(
     assert result.document["unchecked"] == []
     assert ("too_old" in [finding["code"] for finding in result.document["findings"]]) == is_old
     assert methods == {"GET"}
+
+
+@pytest.mark.parametrize(("address", "readings"), [("10.0.0.5:7000", 2), ("/run/lmcache/socket_7000", 1)])
+def test_metrics_are_read_twice_where_two_may_answer_and_little_of_them_is_kept(
+    start_node: Callable[..., ScriptedNode], address: str, readings: int
+) -> None:
+    entry = {"name": "n", "proxy": "local_proxy", "address": address, "kind": "worker", "level": "healthy"}
+    fleet = {"snapshot": 1, "taken_at": 1.0, "interval_s": 10.0, "totals": {}, "nodes": [entry], "problems": []}
+    names = ("process_start_time_seconds", "lmcache:num_lookup_requests_total", "lmcache:other_total")
+    samples = [{"name": name, "labels": {}, "value": 1.0} for name in names]
+    metrics = {"state": "ok", "data": {"families": [{"name": "x", "samples": samples}]}}
+    asked: list[bytes] = []
+
+    def script(visit: Visit) -> None:
+        asked.append(visit.read_head().split(b" ")[1])
+        given = {b"/api/fleet": fleet, b"/api/nodes/n/metrics": metrics}.get(asked[-1], {"state": "unsupported"})
+        body = json.dumps(given).encode()
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    client = FrontendClient(Url("http", "127.0.0.1", start_node(script).port))
+    console = Console("tool", Terminal(io.StringIO()), Terminal(io.StringIO()))
+    options = argparse.Namespace(timeout=10.0)
+    (facts,) = read_fleet(CommandContext(console, {}, options, client), None).fleet.nodes
+    assert asked.count(b"/api/nodes/n/metrics") == len(facts.metrics) == readings
+    assert [set(reading) for reading in facts.metrics] == [set(names[:2])] * readings

@@ -146,6 +146,13 @@ def test_tokens_are_no_arguments() -> None:
         assert options in (expected, ["--token-file", "--ask-token"])
 
 
+def test_a_token_within_an_address_is_no_argument_either() -> None:
+    result = run("nodes", "--server", "http://x:hunter2@127.0.0.1:1")
+    assert result.status == 2
+    assert result.err.startswith("lmcache-proxy: --server: other users see arguments")
+    assert run("nodes", LMCACHE_FRONTEND_URL="http://x:hunter2@127.0.0.1:1").status == 3
+
+
 def test_it_runs_from_a_clone_and_as_it_is_installed() -> None:
     for module in ("tools.proxy", "lmcache_frontend.tools.proxy"):
         found = subprocess.run(

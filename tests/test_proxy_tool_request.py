@@ -130,6 +130,27 @@ def test_a_refusal_is_an_answer_like_others(talk: Callable[..., Result]) -> None
     assert (result.status, result.out) == (0, '{"detail":"Not Found"}')
 
 
+def test_what_the_frontend_answers_in_place_of_the_node_is_no_answer(start_node: StartNode) -> None:
+    fleet = b'{"nodes": [{"name": "n", "proxy": "local_proxy"}]}'
+    nodes = b'{"nodes": [{"name": "local_proxy", "children": [{"name": "n"}]}]}'
+
+    def script(visit: Visit) -> None:
+        target = visit.read_head().split(b" ")[1]
+        body = {b"/api/fleet": fleet, b"/api/nodes": nodes}.get(target, b'{"detail": "no node is called \'n\'"}')
+        status = b"404 Not Found" if b"detail" in body else b"200 OK"
+        visit.send(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
+
+    result = run("get", "n", "/x", "--server", f"http://127.0.0.1:{start_node(script).port}")
+    assert (result.status, result.out) == (1, "")
+    assert result.err == "warning: answered 404 Not Found: no node is called 'n'\n"
+
+
+def test_a_field_that_is_given_twice_is_sent_with_both_values(talk: Callable[..., Result]) -> None:
+    seen: list[tuple[str, bytes]] = []
+    assert talk(taking(seen), "get", "n", "/x", "-H", "X-A: 1", "-H", "x-a: 2").status == 0
+    assert "\r\nX-A: 1, 2\r\n" in seen[0][0]
+
+
 @pytest.mark.parametrize(
     ("status", "expected"), [("404 Not Found", 1), ("403 Forbidden", 5), ("409 Conflict", 6), ("500 Oh", 1)]
 )

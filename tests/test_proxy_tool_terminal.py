@@ -129,6 +129,91 @@ def test_control_c_stops_an_action_and_says_what_was_done(
     }
 
 
+def test_control_c_in_a_change_of_settings_tells_the_way_back(
+    start_app: Callable[..., App], start_node: Callable[..., ScriptedNode]
+) -> None:
+    let_go = threading.Event()
+
+    def script(visit: Visit) -> None:
+        head = visit.read_head()
+        if head.startswith(b"POST"):
+            let_go.wait(20)
+            return
+        body = (
+            b'"0.5.6"' if b"/version" in head else b'{"role": "worker", "chunk_size": 256, "save_decode_cache": false}'
+        )
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    app = start_app([{"name": "n", "host": "127.0.0.1", "port": start_node(script).port}])
+    server = f"http://127.0.0.1:{app.settings.port}"
+    words = ("conf", "n", "save_decode_cache=true", "--yes", "--server", server)
+    with session(None, *words, columns=200) as terminal:
+        terminal.wait_for("0/1")
+        terminal.send("\x03")
+        assert terminal.wait_until_ended() == 130
+        back = f"to put it back: lmcache-proxy conf n save_decode_cache=false --server {server}"
+        assert back in terminal.output
+    let_go.set()
+
+
+def test_control_c_does_not_stop_what_one_only_looks_at(
+    start_app: Callable[..., App], start_node: Callable[..., ScriptedNode]
+) -> None:
+    let_go = threading.Event()
+
+    def hang(visit: Visit) -> None:
+        visit.read_head()
+        let_go.wait(20)
+        visit.send(VERSION)
+
+    app = start_app([{"name": name, "host": "127.0.0.1", "port": start_node(hang).port} for name in ("one", "two")])
+    port = app.settings.port
+    body = {"action": "request", "nodes": ["one", "two"], "arguments": {"method": "GET", "path": "/version"}}
+    begun = threading.Thread(target=ask, args=(port, "POST", "/api/fleet/actions", {**body, "parallel": 1}))
+    begun.start()
+
+    def listed() -> dict[str, object]:
+        found = json.loads(ask(port, "GET", "/api/fleet/actions").body)["actions"]
+        return found[0] if found else {}
+
+    try:
+        identity = wait_until(lambda: listed().get("id"))
+        with session(app, "actions", identity, "--follow") as terminal:
+            terminal.wait_for("0/2")
+            terminal.send("\x03")
+            assert terminal.wait_until_ended() == 130
+            assert f"it goes on; to stop it: actions {identity} --stop" in terminal.output
+        assert listed()["state"] == "running"
+    finally:
+        let_go.set()
+        begun.join(10)
+    assert listed()["summary"] == {"done": 2, "failed": 0, "unsupported": 0, "skipped": 0, "planned": 0}
+
+
+def test_control_c_before_the_frontend_has_answered_says_what_may_be(start_node: Callable[..., ScriptedNode]) -> None:
+    let_go = threading.Event()
+    fleet = b'{"nodes": [{"name": "n", "proxy": "local_proxy"}]}'
+    nodes = b'{"nodes": [{"name": "local_proxy", "children": [{"name": "n"}]}]}'
+    asked = threading.Event()
+
+    def script(visit: Visit) -> None:
+        target = visit.read_head().split(b" ")[1]
+        if target == b"/api/fleet/actions":
+            asked.set()
+            let_go.wait(20)
+            return
+        body = fleet if target == b"/api/fleet" else nodes
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    server = f"http://127.0.0.1:{start_node(script).port}"
+    with session(None, "loglevel", "n", "lmcache", "INFO", "--server", server) as terminal:
+        assert asked.wait(20)
+        terminal.send("\x03")
+        assert terminal.wait_until_ended() == 130
+        assert "nothing was answered yet; if the action was begun, it goes on: actions" in terminal.output
+    let_go.set()
+
+
 def test_control_c_leaves_a_watch(app: App) -> None:
     with session(app, "nodes", "--watch=1", "--fields", "node") as terminal:
         terminal.wait_for("every 1 s")
@@ -191,3 +276,19 @@ def test_a_pipe_that_closes_ends_it_quietly(app: App) -> None:
         assert process.stdout.readline().startswith(b"{")
         process.stdout.close()
         assert (process.stderr.read(), process.wait(20)) == (b"", 141)
+
+
+def test_a_watch_whose_reader_is_gone_ends_though_nothing_changes(app: App) -> None:
+    url = f"http://127.0.0.1:{app.settings.port}"
+    with subprocess.Popen(
+        [*COMMAND, "watch", "demo_worker0", "--initial"],
+        cwd=ROOT,
+        env=environment(url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"demo_worker0" in process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(20), process.stderr.read()) == (141, b"")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -257,3 +258,34 @@ def test_hostile_names_are_escaped(start_node: Callable[..., ScriptedNode]) -> N
     result = run("watch", "--initial", "--until", "degraded", "--server", f"http://127.0.0.1:{server.port}")
     assert result.out.count("\n") == 1
     assert result.out.rstrip("\n").isprintable()
+
+
+def test_what_is_no_stream_of_events_is_told(start_node: Callable[..., ScriptedNode]) -> None:
+    page = start_node(always(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}\n"))
+    result = run("watch", "--until", "healthy", "--for", "20", "--server", f"http://127.0.0.1:{page.port}")
+    assert result.status == 1
+    assert "answered something other than events: is a frontend there?" in result.err
+
+
+@pytest.mark.parametrize("document", [{}, [], None, 5, {"taken_at": "x", "nodes": []}])
+def test_a_fleet_of_something_else_is_no_event(document: Any) -> None:
+    with pytest.raises(BadGateway):
+        as_event(document)
+
+
+def test_who_is_better_than_wanted_is_not_missed(start_node: Callable[..., ScriptedNode]) -> None:
+    told = json.dumps(event(node("well"), node("ill", "degraded"), complete=True))
+    body = f"id: 1\ndata: {told}\n\n".encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\n"
+    let_go = threading.Event()
+
+    def script(visit: Visit) -> None:
+        visit.read_head()
+        visit.send(head + body)
+        let_go.wait(20)
+
+    server = start_node(script)
+    result = run("watch", "--until", "serving", "--for", "0.5", "--server", f"http://127.0.0.1:{server.port}")
+    let_go.set()
+    assert result.status == 4
+    assert result.err == "warning: not serving within 0.5 s: ill is degraded\n"

@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
     """Run ``lmcache-proxy``, by default with this process's arguments and variables; give its exit status."""
-    from .program import main as run
+    try:
+        from .program import main as run
 
-    return run(arguments, environment)
+        return run(arguments, environment)
+    except KeyboardInterrupt:
+        # While there was nothing yet that would see to it.
+        return 130

@@ -12,10 +12,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
+from lmcache_frontend.actions.requests import LONGEST_TIMEOUT_S, MOST_NODES, MOST_PARALLEL
 from lmcache_frontend.errors import BadGateway, FrontendError, UsageError
 
+from ..connection import seconds
 from ..frontend_client import FrontendClient
 from ..terminal import Cell, painted, printable
 from .direct import DirectNode
@@ -46,15 +49,22 @@ def add_action_options(parser: argparse.ArgumentParser, *, asks: bool = True) ->
         group.add_argument("-y", "--yes", action="store_true", help="do it without asking")
     group.add_argument("--dry-run", action="store_true", help="say what would be sent, and change nothing")
     group.add_argument("--canary", action="store_true", help="one node first; the rest only if that one stays well")
-    group.add_argument("--parallel", metavar="N", type=_count, help="so many nodes at once; default: 8")
-    group.add_argument("--max-failures", metavar="N", type=_count, help="stop after so many failed; default: never")
-    group.add_argument("--node-timeout", metavar="SECONDS", type=float, help="how long a node may take to answer")
+    at_once, failures = partial(_count, MOST_PARALLEL), partial(_count, MOST_NODES)
+    group.add_argument("--parallel", metavar="N", type=at_once, help="so many nodes at once; default: 8")
+    group.add_argument("--max-failures", metavar="N", type=failures, help="stop after so many failed; default: never")
+    group.add_argument("--node-timeout", metavar="SECONDS", type=_seconds, help="how long a node may take to answer")
 
 
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+def _count(most: int, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {most}, got {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if seconds(text) > LONGEST_TIMEOUT_S:
+        raise argparse.ArgumentTypeError(f"expected at most {LONGEST_TIMEOUT_S:g} seconds, got {text!r}")
+    return float(text)
 
 
 def confirm(context: CommandContext, question: str) -> None:
@@ -157,18 +167,23 @@ def _followed(context: CommandContext, selection: Selection, change: Change) -> 
     yield from followed(context, documents, len(selection.nodes))
 
 
-def followed(context: CommandContext, documents: Iterator[Any], total: int) -> Iterator[Line]:
-    """Yield the lines of an action's answer, with a bar on a terminal.
+def followed(context: CommandContext, documents: Iterator[Any], total: int, *, is_ours: bool = True) -> Iterator[Line]:
+    """Yield the lines of an action's answer, with a bar on a terminal; Ctrl-C stops an action that ``is_ours``.
 
-    Raises: BadGateway where it ends without its summary; KeyboardInterrupt when it has been stopped.
+    Raises: BadGateway where it ends without its summary; KeyboardInterrupt, when an action of ours has been stopped.
     """
-    head = next(documents, None)
+    try:
+        head = next(documents, None)
+    except KeyboardInterrupt:
+        if is_ours:
+            context.console.warn("nothing was answered yet; if the action was begun, it goes on: actions")
+        raise
     if not isinstance(head, dict) or "id" not in head:
         raise BadGateway(f"{context.client.shown} answered something other than the lines of an action")
     context.console.detail(f"action {head['id']}")
     bar = Bar(context.console.err, total, quiet=context.console.quiet)
     seen: list[Line] = []
-    with _stopping(context, head["id"], bar, seen):
+    with _minding(context, head["id"], bar, seen, is_ours=is_ours):
         bar.show(0)
         for document in documents:
             if "summary" in document:
@@ -182,12 +197,17 @@ def followed(context: CommandContext, documents: Iterator[Any], total: int) -> I
 
 
 @contextmanager
-def _stopping(context: CommandContext, action_id: str, bar: Bar, seen: Sequence[Line]) -> Iterator[None]:
-    """On Ctrl-C stop the action, and say what was done so far."""
+def _minding(
+    context: CommandContext, action_id: str, bar: Bar, seen: Sequence[Line], *, is_ours: bool
+) -> Iterator[None]:
+    """On Ctrl-C stop an action of ours, and say what was done so far."""
     try:
         yield
     except KeyboardInterrupt:
         bar.clear()
+        if not is_ours:
+            context.console.note(f"it goes on; to stop it: actions {action_id} --stop")
+            raise
         told = summary_of(seen) or "nothing yet"
         try:
             context.client.send("DELETE", f"/api/fleet/actions/{action_id}")
@@ -197,7 +217,7 @@ def _stopping(context: CommandContext, action_id: str, bar: Bar, seen: Sequence[
         raise
     except FrontendError:
         bar.clear()
-        context.console.warn(f"cut off; the action goes on: actions {action_id}")
+        context.console.warn(f"cut off; where the frontend still runs, the action goes on: actions {action_id}")
         raise
 
 

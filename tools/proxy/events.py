@@ -24,6 +24,7 @@ _AS_GOOD: Mapping[str, frozenset[str]] = {
     "serving": frozenset({"serving", "healthy"}),
 }
 Wanted = Callable[[NodeState], bool]
+_OTHER = "the event stream holds something other than states of a fleet"
 
 
 class Event(NamedTuple):
@@ -80,16 +81,22 @@ def read_document(data: str) -> Mapping[str, Any]:
     try:
         document = json.loads(data)
         document["changed"], document["gone"], float(document["taken_at"])
-    except (KeyError, TypeError, ValueError) as exc:
-        raise BadGateway("the event stream holds something other than states of a fleet") from exc
+    except (KeyError, RecursionError, TypeError, ValueError) as exc:
+        raise BadGateway(_OTHER) from exc
     if not isinstance(document, Mapping):
-        raise BadGateway("the event stream holds something other than states of a fleet")
+        raise BadGateway(_OTHER)
     return document
 
 
-def as_event(fleet: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give ``GET /api/fleet`` as the event that tells all of it."""
-    return {"taken_at": fleet["taken_at"], "changed": fleet["nodes"], "gone": [], "complete": True}
+def as_event(fleet: Any) -> Mapping[str, Any]:
+    """Give ``GET /api/fleet`` as the event that tells all of it.
+
+    Raises: BadGateway for something else.
+    """
+    try:
+        return {"taken_at": float(fleet["taken_at"]), "changed": fleet["nodes"], "gone": [], "complete": True}
+    except (KeyError, TypeError, ValueError) as exc:
+        raise BadGateway(_OTHER) from exc
 
 
 def step(levels: Mapping[str, str], document: Mapping[str, Any], wanted: Wanted) -> Step:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from lmcache_frontend.errors import UsageError
 from lmcache_frontend.exposition.render import Metric, render
 
-from ..terminal import Cell, Column, table
+from ..terminal import Cell, Column, printable, table
 from .frame import CommandContext
 
 Row = Mapping[str, Any]
@@ -70,7 +70,9 @@ def show(context: CommandContext, listing: Listing) -> None:
     elif options.format == "jsonl":
         context.console.result(as_json(row) for row in _restricted(listing.rows, names))
     elif options.format == "prom":
-        context.console.result(render(listing.metrics).decode().splitlines())
+        lines = render(listing.metrics).decode().split("\n")[:-1]
+        # Texts for programs go as they are, unless a person's terminal takes them for commands.
+        context.console.result(map(printable, lines) if context.console.out.interactive else lines)
     else:
         context.console.result(_table(context, listing, names))
         if listing.empty and not listing.rows:

@@ -30,12 +30,13 @@ import io
 import os
 import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import NamedTuple
 
 from lmcache_frontend import __version__
-from lmcache_frontend.errors import FrontendError, UsageError
+from lmcache_frontend.errors import BadGateway, FrontendError, UsageError
 
 from .. import console
 from ..command_line import Example, examples_text
@@ -196,7 +197,26 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     context = _context(command, options, environment)
     if command.watchable and options.watch is not None:
         return _watch(command, options, context)
-    return command.run(options, context)
+    return _run_once(command, options, context)
+
+
+def _run_once(command: Command, options: argparse.Namespace, context: CommandContext) -> int:
+    """Run a command; what is not made as commands know it comes from whoever answered.
+
+    Raises: FrontendError.
+    """
+    try:
+        return command.run(options, context)
+    except UnicodeEncodeError as exc:
+        raise UsageError("a word of the command line is no UTF-8 text") from exc
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as exc:
+        if command.needs is Needs.NOTHING:
+            raise
+        if context.console.verbose:
+            context.console.tell(map(printable, "".join(traceback.format_exception(exc)).splitlines()))
+        where = context.client.shown if context.direct is None else context.direct.name
+        hint = "is it a frontend, and not of another release?" if context.direct is None else "is it a node of LMCache?"
+        raise BadGateway(f"{where} answered something that was not expected: {hint} (-v tells where)") from exc
 
 
 def split_command(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -222,6 +242,8 @@ def with_values(arguments: Sequence[str]) -> list[str]:
 
 
 def _context(command: Command, options: argparse.Namespace, environment: Mapping[str, str]) -> CommandContext:
+    if options.output == "-":
+        options.output = None
     talk = console_of(PROGRAM, options, environment)
     if command.needs is Needs.NOTHING:
         return CommandContext(talk, environment, options)
@@ -229,7 +251,12 @@ def _context(command: Command, options: argparse.Namespace, environment: Mapping
         from .direct import direct_node
 
         return CommandContext(talk, environment, options, direct=direct_node(options.direct, options.timeout))
-    return CommandContext(talk, environment, options, client_of(options, environment))
+    client = client_of(options, environment)
+    if options.server and client.base.user_information is not None:
+        raise UsageError(
+            "--server: other users see arguments: give a token with --token-file, and an address alone here"
+        )
+    return CommandContext(talk, environment, options, client)
 
 
 def _watch(command: Command, options: argparse.Namespace, context: CommandContext) -> int:
@@ -254,12 +281,12 @@ def _watch(command: Command, options: argparse.Namespace, context: CommandContex
 def _show_round(command: Command, options: argparse.Namespace, context: CommandContext) -> None:
     terminal = context.console.out
     if not terminal.interactive:
-        command.run(options, context)
+        _run_once(command, options, context)
         return
     # Shown at once when it is whole, or the screen would flicker.
     held = io.StringIO()
     talk: Console = context.console._replace(out=terminal._replace(stream=held))
-    command.run(options, context._replace(console=talk))
+    _run_once(command, options, context._replace(console=talk))
     title = f"every {options.watch:g} s, {time.strftime('%H:%M:%S', time.localtime(context.now()))}"
     terminal.stream.write(f"\x1b[H\x1b[2J{printable(title)}\n\n{held.getvalue()}")
     terminal.stream.flush()

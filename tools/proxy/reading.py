@@ -12,6 +12,7 @@ from urllib.parse import quote
 from lmcache_frontend.cluster.adapters.kinds import Identity
 from lmcache_frontend.errors import BadGateway
 
+from ..exchange import TooLate
 from ..frontend_client import ServerError
 from .frame import DONE, FAILURE, UNHEALTHY, UNREACHABLE, CommandContext
 from .progress import Bar
@@ -88,7 +89,7 @@ def read_items(context: CommandContext, nodes: Sequence[Target], item: str) -> l
         return [direct_reading(context, direct.identify(), item)]
     bar = Bar(context.console.err, len(nodes), quiet=context.console.quiet or len(nodes) <= AT_ONCE)
     try:
-        return spread(lambda node: _read(context, node.name, item), nodes, tell=lambda done: bar.show(done, item))
+        return spread(lambda node: read_item(context, node.name, item), nodes, tell=lambda done: bar.show(done, item))
     finally:
         bar.clear()
 
@@ -100,17 +101,28 @@ def direct_reading(context: CommandContext, identity: Identity, item: str) -> It
     return ItemReading(direct.name, **direct.read(identity, item))
 
 
-def _read(context: CommandContext, name: str, item: str) -> ItemReading:
+def read_item(context: CommandContext, name: str, item: str) -> ItemReading:
+    """Read an item of a node through the frontend.
+
+    Raises: as `read_items`.
+    """
     try:
         answer = context.client.get(node_path(name, item))
     except ServerError as exc:
         if exc.status in (401, 403):
             raise
         return ItemReading(name, "failed", str(exc))
+    except TooLate:
+        return ItemReading(name, "failed", late_words(context))
     try:
         return ItemReading(name, answer["state"], answer.get("reason"), answer.get("data"))
     except (KeyError, TypeError, AttributeError) as exc:
         raise BadGateway(f"{context.client.shown} answered something else: is it a frontend of another kind?") from exc
+
+
+def late_words(context: CommandContext) -> str:
+    """Say that a node kept the frontend waiting: that one answers, or the nodes would not be known."""
+    return f"no answer within {context.options.timeout:g} s (--timeout)"
 
 
 def report(context: CommandContext, readings: Iterable[ItemReading], nodes: Sequence[Target]) -> int:

@@ -65,6 +65,8 @@ def select(context: CommandContext, words: Sequence[str]) -> Selection:
     if given == ["all"]:
         return Selection(_all(context, None), tuple(words), True)
     if given == ["filter"]:
+        if not options.filter.strip():
+            raise UsageError("--filter: expected words or terms, got an empty text; --all means every node")
         return Selection(_all(context, options.filter), tuple(words), True)
     if not words:
         raise UsageError("which nodes? expected a name, a glob, a filter, --all or --direct ADDRESS")
@@ -115,6 +117,10 @@ def _all(context: CommandContext, filter_text: str | None) -> tuple[Target, ...]
 
 
 def _named(context: CommandContext, text: str) -> tuple[tuple[Target, ...], bool]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        # A variable that is not set, say, and no wish that nothing be looked at.
+        raise UsageError(f"NODE: expected a name, a glob or a filter, got {text!r}")
     known = _known(context)
     exact = _exact(known, text)
     if exact is not None:
@@ -122,7 +128,6 @@ def _named(context: CommandContext, text: str) -> tuple[tuple[Target, ...], bool
     if _is_filter(text):
         return _all(context, text), True
     found: dict[str, Target] = {}
-    parts = [part.strip() for part in text.split(",") if part.strip()]
     for part in parts:
         found.update({node.name: node for node in _matching(context, known, part)})
     return tuple(found.values()), len(parts) > 1 or is_glob(text) is not None

@@ -7,15 +7,15 @@ What LMCache makes of a value is told before, as it takes many that it does not 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from lmcache_frontend.errors import UsageError
+from lmcache_frontend.errors import BadGateway, Unreachable, UsageError
 
 from ...command_line import Example
 from ..acting import Change, add_action_options, carry_out, confirm, show_outcomes, status_of
-from ..frame import DONE, Command, CommandContext, Needs
+from ..frame import DONE, FAILURE, UNHEALTHY, Command, CommandContext, Needs
 from ..output import Field
 from ..patterns import add_grep
 from ..reading import read_items, report
@@ -46,8 +46,8 @@ def _show(options: argparse.Namespace, context: CommandContext, selection: Selec
         _FIELDS,
         lambda data: [row for row in key_rows(options, data["values"]) if _is_wanted(row["key"], selection.words)],
     )
-    for word in selection.words:
-        if readings and not any(fnmatchcase(row["key"], word) for row in rows):
+    for word in selection.words if any(reading.state == "ok" for reading in readings) else ():
+        if not any(fnmatchcase(row["key"], word) for row in rows):
             context.console.note(f"no key is called {word!r} there")
     return report(context, readings, selection.nodes)
 
@@ -78,14 +78,16 @@ def _change(context: CommandContext, selection: Selection, values: Mapping[str, 
         context.console.note("nothing is to be changed")
         return DONE
     confirm(context, f"Change this on {affected.names}?")
-    lines = carry_out(context, affected, Change("conf", {"values": dict(values)}))
+    try:
+        lines = carry_out(context, affected, Change("conf", {"values": dict(values)}))
+    except (KeyboardInterrupt, BadGateway, Unreachable):
+        # Which nodes were reached is not known here, and on the others it does no harm.
+        _tell_way_back(context, plan, {node.name for node in affected.nodes})
+        raise
     show_outcomes(context, lines)
-    if not context.options.dry_run:
-        # Of several values some may have been set on a node where it failed.
-        touched = {line["node"] for line in lines if line["outcome"] in ("done", "failed")}
-        for command in put_back(plan, touched, _wording(context)):
-            context.console.note(f"to put it back: {command}")
-    return status_of(lines)
+    # Of several values some may have been set on a node where it failed.
+    _tell_way_back(context, plan, {line["node"] for line in lines if line["outcome"] in ("done", "failed")})
+    return UNHEALTHY if plan.same and status_of(lines) == FAILURE else status_of(lines)
 
 
 def _tell(context: CommandContext, selection: Selection, plan: Plan, values: Mapping[str, Any]) -> None:
@@ -101,6 +103,15 @@ def _tell(context: CommandContext, selection: Selection, plan: Plan, values: Map
             console.err.stream.write(line + "\n")
     if plan.same:
         console.note(f"as wished already: {', '.join(plan.same)}")
+
+
+def _tell_way_back(context: CommandContext, plan: Plan, touched: Collection[str]) -> None:
+    if context.options.dry_run:
+        return
+    # Pasted, it must not go to another frontend, the usual one.
+    where = ("--server", context.options.server) if context.options.server and context.direct is None else ()
+    for command in put_back(plan, touched, _wording(context), where=where):
+        context.console.note(f"to put it back: {command}")
 
 
 def _wording(context: CommandContext) -> tuple[str, ...]:

@@ -113,8 +113,13 @@ def lines_of(plan: Plan, terminal: Terminal) -> Iterator[str]:
         yield from painted_diff(lines, terminal)
 
 
-def put_back(plan: Plan, touched: Collection[str], wording: Sequence[str]) -> Iterator[str]:
-    """Give the command lines that bring back what was before; what is secret, or was not there, is left out."""
+def put_back(
+    plan: Plan, touched: Collection[str], wording: Sequence[str], *, where: Sequence[str] = ()
+) -> Iterator[str]:
+    """Give the command lines that bring back what was before; what is secret, or was not there, is left out.
+
+    ``wording`` are words that choose all the nodes, and ``where`` those that name the frontend, if it was named.
+    """
     for nodes, changes in plan.groups:
         changed = [node for node in nodes if node in touched]
         earlier = [
@@ -125,4 +130,4 @@ def put_back(plan: Plan, touched: Collection[str], wording: Sequence[str]) -> It
         if changed and earlier:
             is_all = len(plan.groups) == 1 and len(changed) == len(nodes) and not plan.same
             chosen = wording if wording and is_all else (",".join(changed),)
-            yield shlex.join([PROGRAM, "conf", *chosen, *earlier])
+            yield shlex.join([PROGRAM, "conf", *chosen, *earlier, *where])

@@ -69,5 +69,6 @@ COMMANDS = {
         ),
         _configure,
         watchable=True,
+        description="Show where configurations and versions differ, as the frontend read them last: once a minute.",
     )
 }

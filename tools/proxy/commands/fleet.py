@@ -11,7 +11,7 @@ from typing import Any
 from lmcache_frontend.exposition.render import Metric
 
 from ...command_line import Example
-from ...terminal import Cell, Column, painted, table
+from ...terminal import Cell, Column, painted, printable, table
 from ..frame import DONE, Command, CommandContext
 from ..output import Listing, show
 from ..selection import fleet
@@ -61,11 +61,12 @@ def _document(document: Mapping[str, Any]) -> dict[str, Any]:
 def _screen(context: CommandContext, whole: Mapping[str, Any]) -> Iterator[str]:
     out = context.console.out
     levels = ", ".join(
-        painted(f"{number} {level}", LEVEL_STYLES.get(level, ""), out) for level, number in whole["levels"].items()
+        painted(printable(f"{number} {level}"), LEVEL_STYLES.get(level, ""), out)
+        for level, number in whole["levels"].items()
     )
     yield f"{whole['nodes']} nodes: {levels or 'none'}"
     for what in ("kinds", "versions"):
-        yield f"{what}: " + ", ".join(f"{number} {name}" for name, number in whole[what].most_common())
+        yield printable(f"{what}: " + ", ".join(f"{number} {name}" for name, number in whole[what].most_common()))
     yield ""
     columns = (Column("total"), Column("now", right=True), Column("since start or of", right=True))
     rows = [

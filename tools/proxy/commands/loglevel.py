@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, context: CommandContext) -> int:
     wanted = selection.words[0] if selection.words else None
     readings = read_items(context, selection.nodes, "loggers")
     rows = show_rows(context, selection, readings, _FIELDS, lambda data: _rows(data, wanted))
-    if wanted and not rows and not is_glob(wanted):
+    if wanted and not rows and not is_glob(wanted) and any(reading.state == "ok" for reading in readings):
         context.console.note(f"no logger is called {wanted!r} so far; globs such as 'lmcache.*' are understood")
     return report(context, readings, selection.nodes)
 

@@ -15,11 +15,12 @@ from ...frontend_client import ServerError
 from ...terminal import Cell, Column, painted, printable, table
 from ..frame import DONE, UNREACHABLE, Command, CommandContext, Needs
 from ..output import Listing, as_json, plain, show
-from ..reading import ItemReading, direct_reading, node_path, spread
+from ..reading import ItemReading, direct_reading, read_item, spread
 from ..selection import fleet, key_of, select_one
 from ..wording import LEVEL_STYLES, ago, figure_words
 from .facts import GOOD_LEVELS, add_reveal, backend_rows
 from .fleet import problem_lines
+from .quota import users_of
 
 ITEMS = (
     "version",
@@ -56,8 +57,13 @@ def run(options: argparse.Namespace, context: CommandContext) -> int:
         context.console.result(_screen(context, whole))
     else:
         show(context, Listing((), [whole], whole))
-    health = items["health"].data
-    return UNREACHABLE if isinstance(health, dict) and health.get("level") == "unreachable" else DONE
+    return UNREACHABLE if _level(whole) == "unreachable" else DONE
+
+
+def _level(whole: Mapping[str, Any]) -> Any:
+    """Give how the node is by its own words, or else as the fleet knows it."""
+    health = whole["items"]["health"]["data"] or {}
+    return health.get("level") or (whole["node"] or {}).get("level", "unknown")
 
 
 def _read(context: CommandContext, name: str) -> dict[str, ItemReading]:
@@ -67,10 +73,10 @@ def _read(context: CommandContext, name: str) -> dict[str, ItemReading]:
 
     def read(item: str) -> ItemReading:
         try:
-            answer = context.client.get(node_path(name, item))
+            return read_item(context, name, item)
         except ServerError as exc:
+            # Who may not see all of it is to see the rest.
             return ItemReading(name, "failed", str(exc))
-        return ItemReading(name, answer["state"], answer.get("reason"), answer.get("data"))
 
     return dict(zip(ITEMS, spread(read, ITEMS, at_once=4), strict=True))
 
@@ -124,13 +130,13 @@ def _screen(context: CommandContext, whole: Mapping[str, Any]) -> Iterator[str]:
 def _head(context: CommandContext, whole: Mapping[str, Any]) -> Iterator[str]:
     node, out = whole["node"] or {}, context.console.out
     health = whole["items"]["health"]["data"] or {}
-    level = health.get("level") or node.get("level", "unknown")
+    level = _level(whole)
     reasons = health.get("reasons") or node.get("reasons") or []
     why = f": {'; '.join(reasons)}" if reasons and level not in GOOD_LEVELS else ""
     yield (
         painted(printable(whole["name"]), "bold", out)
         + "  "
-        + painted(level, LEVEL_STYLES.get(level, ""), out)
+        + painted(printable(plain(level)), LEVEL_STYLES.get(level, ""), out)
         + (printable(why))
     )
     version = whole["items"]["version"]["data"] or node.get("version")
@@ -169,12 +175,11 @@ def _sections(items: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, s
         [(key, plain(meta[key])) for key in ("model_name", "kv_dtype", "kv_shape", "world_size") if key in meta],
     )
     yield "backends", [(row["name"], plain(row["type"])) for row in backend_rows(None, data.get("backends", {}))]
-    users = data.get("quota", {}).get("users", {})
     yield (
         "quotas",
         [
             (tenant, f"{plain(one.get('current_usage_gb'))} of {plain(one.get('limit_gb'))} GB")
-            for tenant, one in users.items()
+            for tenant, one in users_of(data.get("quota", {})).items()
         ],
     )
     yield "status", [(key, _short(value)) for key, value in data.get("status", {}).items()]

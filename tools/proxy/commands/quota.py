@@ -39,6 +39,8 @@ def run(options: argparse.Namespace, context: CommandContext) -> int:
         raise UsageError("expected NODE and at most one TENANT or TENANT=GB")
     wanted = selection.words[0] if selection.words else None
     tenant, equals, limit = (wanted or "").rpartition("=")
+    if wanted is not None and not (tenant if equals else limit):
+        raise UsageError(f"expected TENANT or TENANT=GB, got {wanted!r}")
     path = f"/quota/{quote(tenant or wanted or '', safe='')}"
     if options.remove:
         if wanted is None or equals:
@@ -65,11 +67,16 @@ def _limit(text: str) -> float:
     return limit
 
 
+def users_of(data: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Give the quotas of an MP server by tenant; what a node says otherwise is nobody's."""
+    users = data.get("users")
+    return {tenant: one for tenant, one in users.items() if isinstance(one, dict)} if isinstance(users, dict) else {}
+
+
 def _rows(data: Mapping[str, Any], wanted: str | None) -> list[dict[str, Any]]:
     """Give the quotas of an MP server."""
-    users = data.get("users")
     rows = []
-    for tenant, quota in users.items() if isinstance(users, dict) else ():
+    for tenant, quota in users_of(data).items():
         used, limit = quota.get("current_usage_gb"), quota.get("limit_gb")
         used_number, limit_number = number_of(used), number_of(limit)
         share = None if used_number is None or not limit_number else used_number / limit_number

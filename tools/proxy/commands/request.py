@@ -82,7 +82,7 @@ def pass_on(context: CommandContext, client: FrontendClient, message: Message, *
     body = None if message.body is None else message.body.pieces()
     options = context.options
     with client.stream(message.method, message.target, body, fields=message.fields, any_status=True) as incoming:
-        is_frontends = context.direct is None and incoming.status in _FRONTENDS_OWN
+        is_frontends = context.direct is None and _is_frontends(incoming)
         if is_frontends or (fails and incoming.status >= 400):
             heard = Heard(incoming.status, incoming.read(4000).decode("utf-8", "replace"))
             context.console.warn(f"answered {incoming.status} {incoming.reason}: {error_words(heard)}".rstrip(": "))
@@ -91,10 +91,18 @@ def pass_on(context: CommandContext, client: FrontendClient, message: Message, *
             if getattr(options, "include", False):
                 sink(_head(incoming))
             ends_line = _copy(incoming, message.method, sink)
-            if not ends_line and context.console.out.interactive and options.output in (None, "-"):
+            if not ends_line and context.console.out.interactive and options.output is None:
                 sink(b"\n")
         context.console.detail(f"{message.method} {message.target}: {incoming.status} {incoming.reason}")
     return DONE
+
+
+def _is_frontends(incoming: Incoming) -> bool:
+    """Say whether a refusal is a frontend's in place of the node: it marks all that it passes on as sandboxed."""
+    if incoming.status in _FRONTENDS_OWN:
+        # It may as well be that of a frontend behind this one, whose answers are passed on.
+        return True
+    return incoming.status >= 400 and "sandbox" not in incoming.fields.get("Content-Security-Policy", "")
 
 
 def _copy(incoming: Incoming, method: str, sink: Sink) -> bool:
@@ -133,7 +141,10 @@ def _message(method: str, path: str, options: argparse.Namespace) -> Message:
         fields.update({"Content-Type": body.content_type, "Content-Length": str(body.size_bytes)})
     elif method in ("POST", "PUT", "PATCH"):
         fields["Content-Length"] = "0"
-    given = dict(_field(text) for text in options.header)
+    given: dict[str, str] = {}
+    for name, value in map(_field, options.header):
+        # A field that is given twice is one with both values (RFC 9110, section 5.3).
+        given[name] = f"{given[name]}, {value}" if name in given else value
     target = quote(path if path.startswith("/") else f"/{path}", safe=_SAFE_IN_TARGET)
     return Message(method, target, {**fields, **given}, body)
 

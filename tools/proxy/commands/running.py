@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from lmcache_frontend.errors import UsageError
 
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace, context: CommandContext) -> int:
         if options.stop or options.follow:
             raise UsageError("expected the ID of an action; without one all are listed")
         return _list(context)
-    path = f"/api/fleet/actions/{options.id}"
+    path = f"/api/fleet/actions/{quote(options.id, safe='')}"
     if options.stop:
         document = context.client.send("DELETE", path)
         context.console.note(f"{document['what']}: {document['state']}")
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace, context: CommandContext) -> int:
     if options.follow:
         documents = patient(context.client).lines("GET", f"{path}?follow=1")
         head: dict[str, Any] = next(documents, {})
-        lines = list(followed(context, _again(head, documents), head.get("nodes", 0)))
+        lines = list(followed(context, _again(head, documents), head.get("nodes", 0), is_ours=False))
     else:
         lines = [document for document in context.client.lines("GET", path) if "outcome" in document]
     show_outcomes(context, lines)

@@ -12,10 +12,11 @@ from typing import NamedTuple
 from lmcache_frontend.errors import BadGateway, FrontendError, UsageError
 
 from ...command_line import Example
+from ...exchange import TooLate
 from ..acting import Change, act, add_action_options, confirm
 from ..frame import Command, CommandContext, Needs
 from ..output import Field
-from ..reading import ItemReading, report, spread
+from ..reading import ItemReading, late_words, report, spread
 from ..selection import Selection, select
 from .facts import show_rows
 from .request import channel
@@ -75,6 +76,10 @@ def _read(switch: Switch, context: CommandContext, name: str) -> ItemReading:
         answer = client.request("GET", prefix + switch.path)
     except BadGateway as exc:
         return ItemReading(name, "failed", str(exc))
+    except TooLate:
+        if context.direct is not None:
+            raise
+        return ItemReading(name, "failed", late_words(context))
     try:
         document = json.loads(answer.body)
     except ValueError:

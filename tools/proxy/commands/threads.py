@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, context: CommandContext) -> int:
     selection = select(context, options.words)
     no_more_words(selection)
     readings = read_items(context, selection.nodes, "threads")
-    if options.diff is not None:
+    if options.diff is not None and any(reading.state == "ok" for reading in readings):
         context.console.note(f"waiting {options.diff:g} s")
         context.sleep(options.diff)
         later = read_items(context, selection.nodes, "threads")
@@ -108,8 +108,9 @@ def _show_changes(
         else:
             readings.append(reading)
     rows_shown = show_rows(context, selection, readings, _CHANGE_FIELDS, lambda data: data)
-    same = sum(row["change"] == "same" for row in rows_shown)
-    context.console.note(f"{same} of {len(rows_shown)} threads are where they were")
+    if any(reading.state == "ok" for reading in readings):
+        same = sum(row["change"] == "same" for row in rows_shown)
+        context.console.note(f"{same} of {len(rows_shown)} threads are where they were")
     return report(context, readings, selection.nodes)
 
 

@@ -32,6 +32,7 @@ _LOOKUP_TOKENS = ("lmcache:num_lookup_tokens_total", "lmcache_mp_lookup_requeste
 _EARLY_EXITS = "lmcache_mp_lookup_early_exit_requests_total"
 _STARTED = "process_start_time_seconds"
 _ENGINE_PROMPTS = ("vllm:prompt_tokens_total", "sglang:prompt_tokens_total")
+SAMPLES = frozenset((*_LOOKUPS, *_LOOKUP_TOKENS, _EARLY_EXITS, _STARTED, *_ENGINE_PROMPTS))
 _MP_ENGINE_REASON = "empty_chunk_hashes"
 # Before this there may just not have been a request.
 _LONG_ENOUGH_S = 300.0

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, context: CommandContext) -> int:
 def _read(options: argparse.Namespace, context: CommandContext) -> Read:
     if context.direct is not None:
         return read_direct(context)
-    if options.all or not (options.words or options.filter):
+    if options.all or not (options.words or options.filter is not None):
         return read_fleet(context, None)
     return read_fleet(context, [node.name for node in select(context, options.words).nodes])
 
@@ -72,7 +72,7 @@ COMMANDS = {
         description=(
             "Find what people get wrong, and say what to do: nodes that cannot be reached, names and ports that\n"
             "collide, old releases, settings that never arrive, caches that cannot work. The exit status is 4 where\n"
-            "anything but notices is found. Metrics of each node are read twice; nothing is changed."
+            "anything but notices is found. Metrics of nodes on TCP are read twice; nothing is changed."
         ),
     )
 }

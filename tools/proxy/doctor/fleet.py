@@ -17,7 +17,7 @@ from .cache import (
     check_switches,
     check_tier,
 )
-from .facts import SEVERITIES, WARNING, Finding, FleetFacts, NodeFacts
+from .facts import IN_PROCESS, SEVERITIES, WARNING, Finding, FleetFacts, NodeFacts
 from .reach import check_address, check_kind, check_name, check_port, check_ports, check_reach, check_version
 
 _NAMES_SHOWN = 3
@@ -67,8 +67,15 @@ def check_drift(fleet: FleetFacts) -> Iterator[Finding]:
             # The values that most nodes have come first: whoever has another is told of.
             if known.intersection(name for _, names in values[1:] for name in names):
                 said = "; ".join(f"{_shown(value)} on {_named(names)}" for value, names in values)
-                advice = f"if that is not meant: `lmcache-proxy conf kind:{group['kind']} {entry['key']}=VALUE`"
+                advice = _drift_advice(str(group["kind"]), str(entry["key"]))
                 yield Finding(WARNING, None, "drift", f"{entry['key']} differs: {said}", advice)
+
+
+def _drift_advice(kind: str, key: str) -> str:
+    advice = "if that is not meant, start them all with the same value"
+    if kind not in IN_PROCESS:
+        return f"{advice}: it cannot be changed while they run"
+    return f"{advice}; until then: `lmcache-proxy conf kind:{kind} {key}=VALUE`"
 
 
 FLEET_CHECKS: tuple[Callable[[FleetFacts], Iterator[Finding]], ...] = (check_ports, check_versions, check_drift)

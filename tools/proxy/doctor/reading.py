@@ -12,10 +12,13 @@ from lmcache_frontend.cluster.adapters.answers import failure_words
 from lmcache_frontend.cluster.adapters.kinds import Identity
 from lmcache_frontend.errors import FrontendError, Unreachable
 
+from ...exchange import TooLate
 from ...frontend_client import ServerError
 from ..frame import CommandContext
-from ..reading import node_path, spread
+from ..progress import Bar
+from ..reading import AT_ONCE, late_words, node_path, spread
 from ..snapshots import key_in, read_figures, value_of
+from .cache import SAMPLES
 from .facts import FleetFacts, NodeFacts, Unchecked, Values
 
 # What is read of each kind of node; of others there is nothing to know but how they are.
@@ -56,7 +59,11 @@ def read_fleet(context: CommandContext, names: Iterable[str] | None) -> Read:
     document = client.get("/api/fleet")
     wanted = None if names is None else set(names)
     entries = [node for node in document["nodes"] if wanted is None or key_in(node) in wanted]
-    read = spread(lambda entry: _of_entry(context, entry), entries)
+    bar = Bar(context.console.err, len(entries), quiet=context.console.quiet or len(entries) <= AT_ONCE)
+    try:
+        read = spread(lambda entry: _of_entry(context, entry), entries, tell=lambda done: bar.show(done, "looked at"))
+    finally:
+        bar.clear()
     unchecked = [missing for _, missed in read for missing in missed]
     drift, refusal = _asked(context, "/api/fleet/drift")
     if refusal:
@@ -125,14 +132,30 @@ def _of_entry(context: CommandContext, entry: Mapping[str, Any]) -> tuple[NodeFa
         answer = context.client.request("GET", f"/proxy2/{quote(name, safe='')}{target}")
         return _said_target(answer.status, answer.body)
 
-    return _of_node(known, ask_item, ask_target)
+    late: set[str] = set()
+    return _of_node(known, _patient(context, late, ask_item), _patient(context, late, ask_target))
+
+
+def _patient(context: CommandContext, late: set[str], ask: Asker) -> Asker:
+    """Ask no more once an answer of the node did not come in time; ``late`` is then no longer empty."""
+
+    def ask_unless_late(what: str) -> Said:
+        if not late:
+            try:
+                return ask(what)
+            except TooLate:
+                late.add(what)
+        return Said(None, late_words(context))
+
+    return ask_unless_late
 
 
 def _of_node(known: NodeFacts, ask_item: Asker, ask_target: Asker) -> tuple[NodeFacts, list[Unchecked]]:
     items = {item: ask_item(item) for item in _ITEMS.get(known.kind, ())}
     targets = {target: ask_target(target) for target in _TARGETS.get(known.kind, ())}
     readings = [_samples(items["metrics"].data)] if "metrics" in items and items["metrics"].data else []
-    if readings:
+    if readings and not known.is_socket:
+        # Another process may answer the second time; at a socket there is never more than one.
         again = ask_item("metrics").data
         readings += [_samples(again)] if again else []
     conf = _members(items, "conf")
@@ -191,12 +214,14 @@ def _asked(context: CommandContext, path: str) -> tuple[Any, str | None]:
 
 
 def _samples(data: Any) -> dict[str, list[tuple[Mapping[str, str], float]]]:
-    """Take the samples of all families that are one number each, by the names of the samples."""
+    """Take the samples that the checks look at, by their names; of a large fleet the others are too many to keep."""
     found: dict[str, list[tuple[Mapping[str, str], float]]] = {}
     families: Sequence[Mapping[str, Any]] = data["families"]
     for family in families:
         for sample in family["samples"]:
             value = sample["value"]
+            if sample["name"] not in SAMPLES:
+                continue
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 found.setdefault(sample["name"], []).append((sample["labels"], float(value)))
     return found

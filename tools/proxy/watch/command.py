@@ -12,14 +12,16 @@ from lmcache_frontend.fleet.snapshot import Level
 
 from ...command_line import Example
 from ...connection import seconds
-from ...terminal import Cell, painted, printable
+from ...terminal import Cell, painted, printable, reader_is_gone
 from ..events import GONE, Change, Step, is_reached, step, wanted_nodes
 from ..frame import DONE, PROGRAM, UNHEALTHY, Command, CommandContext
 from ..output import Field, Listing, member, plain, show
 from ..wording import LEVEL_STYLES
-from .feed import Follower
+from .feed import Follower, Told
 
 FIELDS = tuple(map(Field, Change._fields))
+# How often it is looked whether anybody still reads.
+READER_CHECK_S = 1.0
 STATES = (*(level.value for level in Level), GONE)
 
 
@@ -37,7 +39,7 @@ def run(options: argparse.Namespace, context: CommandContext) -> int:
     printer = Printer(context)
     known: Step | None = None
     while True:
-        told = follower.next(end)
+        told = _next(follower, end, context)
         if told is None:
             break
         if told.document is None:
@@ -52,9 +54,28 @@ def run(options: argparse.Namespace, context: CommandContext) -> int:
             return DONE
     if options.until is None:
         return DONE
-    missing = [f"{key} is {level}" for key, level in (known.levels if known else {}).items() if level != options.until]
+    levels = known.levels if known else {}
+    missing = [
+        f"{key} is {level}"
+        for key, level in levels.items()
+        if not is_reached({key: level}, options.until, by_any=False)
+    ]
     context.console.warn(f"not {options.until} within {options.duration:g} s: {'; '.join(missing[:5]) or 'no node'}")
     return UNHEALTHY
+
+
+def _next(follower: Follower, end: float | None, context: CommandContext) -> Told | None:
+    """Wait for what is told next; give None when the time is over.
+
+    Raises: BrokenPipeError where nobody reads any more: the next change may be long in coming.
+    """
+    while True:
+        look = time.monotonic() + READER_CHECK_S
+        told = follower.next(look if end is None else min(look, end))
+        if told is not None or (end is not None and time.monotonic() >= end):
+            return told
+        if context.console.output_path is None and reader_is_gone(context.console.out.stream):
+            raise BrokenPipeError
 
 
 def _report(context: CommandContext, error: Exception | None, *, is_fatal: bool) -> None:

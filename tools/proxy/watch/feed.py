@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from lmcache_frontend.errors import FrontendError
+from lmcache_frontend.errors import BadGateway, FrontendError
 
 from ...frontend_client import LINE_LIMIT_BYTES, FrontendClient, ServerError
 from ..events import EventReader, as_event, read_document
@@ -85,6 +85,8 @@ class Follower:
             fields["Last-Event-ID"] = self._identity
         reader = EventReader()
         with self._streaming.stream("GET", "/api/fleet/events", fields=fields) as incoming:
+            if not incoming.fields.get("Content-Type", "").startswith("text/event-stream"):
+                raise BadGateway(f"{self._client.shown} answered something other than events: is a frontend there?")
             while line := incoming.read_line(LINE_LIMIT_BYTES):
                 event = reader.read(line.decode("utf-8", "replace").rstrip("\r\n"))
                 if event is not None:

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a service does every now and then, done often, so that no test has to wait for it."""
+
+from __future__ import annotations
+
+import pytest
+
+_INTERVALS = {
+    "lmcache_frontend.app.LATE_START_S": 0.02,
+    "lmcache_frontend.app.HOUSEKEEPING_INTERVAL_S": 0.05,
+    "lmcache_frontend.state.INTERVAL_S": 0.05,
+    "lmcache_frontend.fleet.collector.PUBLICATION_INTERVAL_S": 0.05,
+    "lmcache_frontend.fleet.collector.TICK_S": 0.05,
+}
+
+
+def shorten_intervals(patch: pytest.MonkeyPatch) -> None:
+    """Shorten what a service in this process waits for between two looks; time-outs stay as they are."""
+    for name, interval_s in _INTERVALS.items():
+        patch.setattr(name, interval_s)
