@@ -34,20 +34,20 @@ class _NoGathering:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _processors_as_they_are() -> Iterator[None]:
-    """Let no service in this process narrow down which processors later tests and their children get."""
+def _services_among_tests() -> Iterator[None]:
+    """Let services in this process be quick, and not narrow down which processors later tests and children get."""
     with pytest.MonkeyPatch.context() as patch:
+        shorten_intervals(patch)
         patch.setattr("lmcache_frontend.app.Gathering", _NoGathering)
         yield
 
 
 @pytest.fixture
-def start_app(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., App]]:
+def start_app() -> Iterator[Callable[..., App]]:
     """Give a function that starts a frontend in this process, on a free port, with settings as keywords.
 
     It leaves the nodes alone unless told to collect, so that scripted ones get just what a test sends them.
     """
-    shorten_intervals(monkeypatch)
     with ExitStack() as cleanup:
 
         def start(nodes: Any = (), *, collecting: bool = False, **settings: Any) -> App:

@@ -18,7 +18,6 @@ from lmcache_frontend.cluster.model import Proxy
 from lmcache_frontend.demo.cluster import start_cluster
 from lmcache_frontend.http1.client import Endpoint
 from lmcache_frontend.http1.fetch import Question
-from lmcache_frontend.routes import actions as routes
 from tests.helpers.acting import ActionsBench
 from tests.helpers.fleet import make_node
 from tests.helpers.scripted import ScriptedNode, Visit
@@ -32,8 +31,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nSet x"
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ActionsBench]:
-    monkeypatch.setattr(routes, "LIVENESS_CHECK_S", 0.02)
+def bench() -> Iterator[ActionsBench]:
     with ExitStack() as cleanup:
         made = ActionsBench()
         cleanup.callback(made.close)

@@ -260,9 +260,7 @@ class Asked:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Collector]]:
-    monkeypatch.setattr(collector_module, "PUBLICATION_INTERVAL_S", 0.05)
-    monkeypatch.setattr(collector_module, "TICK_S", 0.02)
+def run() -> Iterator[Callable[..., Collector]]:
     with ExitStack() as cleanup:
 
         def start(registry: Registry, ask_node: Callable[[Node], Ask], interval_s: float = 0.1) -> Collector:

@@ -104,6 +104,11 @@ def test_an_mp_server_is_full_at_its_watermark() -> None:
     assert texts(l1(0.5)) == []
 
 
+def test_large_amounts_are_written_without_an_exponent() -> None:
+    full = figures("worker", cpu_fill=0.99, evictions_per_s=22.85)
+    assert texts(state("w", figures=full))[0][2] == "the CPU tier is full (99%) and evicts: 1371 a minute"
+
+
 def test_old_figures_are_no_new_problem() -> None:
     gone = state("w", Level.UNREACHABLE, ("refused",), figures=figures("worker", STALE, failures_per_s=3))
     assert [text for _, _, text in texts(gone)] == ["unreachable: refused"]

@@ -17,7 +17,6 @@ from lmcache_frontend.app import App
 from lmcache_frontend.exposition.parse import parse
 from lmcache_frontend.fleet.configuration import quotas_in
 from lmcache_frontend.settings import Settings
-from tests.helpers.intervals import shorten_intervals
 from tests.helpers.scripted import ScriptedNode, answering
 from tests.helpers.talking import Reply, ask
 from tests.helpers.waiting import wait_until
@@ -29,14 +28,12 @@ NAMES = {"demo_scheduler", "demo_worker0", "demo_worker1", "demo_mp0"}
 @pytest.fixture(scope="module")
 def app() -> Iterator[App]:
     running = App(Settings(host="127.0.0.1", port=0, demo=4, poll_interval_s=1.0, drain_timeout_s=1.0))
-    with pytest.MonkeyPatch.context() as patch:
-        shorten_intervals(patch)
-        running.start()
-        try:
-            wait_until(lambda: len([node for node in fleet(running)["nodes"] if node["level"] == "healthy"]) == 4)
-            yield running
-        finally:
-            running.stop()
+    running.start()
+    try:
+        wait_until(lambda: len([node for node in fleet(running)["nodes"] if node["level"] == "healthy"]) == 4)
+        yield running
+    finally:
+        running.stop()
 
 
 def get(app: App, target: str, **fields: str) -> Reply:

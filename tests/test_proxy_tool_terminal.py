@@ -177,7 +177,7 @@ def test_control_c_does_not_stop_what_one_only_looks_at(
         return found[0] if found else {}
 
     try:
-        identity = wait_until(lambda: listed().get("id"))
+        identity = str(wait_until(lambda: listed().get("id")))
         with session(app, "actions", identity, "--follow") as terminal:
             terminal.wait_for("0/2")
             terminal.send("\x03")

@@ -242,3 +242,33 @@ def test_a_text_with_a_line_end_of_another_kind_stays_one_sample(talk: Callable[
     answers = frontend(entry("n"), metrics={"state": "ok", "reason": None, "data": {"families": families}})
     result = talk(answers, "metrics", "n", "--format", "prom")
     assert result.out.split("\n") == ["# TYPE a counter", 'a_total{b="one\u2028two\x85"} 1.0', ""]
+
+
+# Frontends that break off
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        (999, "warning: cut off; where the frontend still runs, the action goes on: actions id7\n"),
+        (None, "lmcache-proxy: the frontend broke off after 1 of 2 nodes; see: actions id7\n"),
+    ],
+)
+def test_an_action_whose_answer_breaks_off_is_no_success(
+    start_node: StartNode, length: int | None, expected: str
+) -> None:
+    line = {"node": "a", "outcome": "done", "status": 200, "detail": "", "seconds": 0.1}
+    body = "".join(f"{json.dumps(one)}\n" for one in ({"id": "id7", "nodes": 2}, line)).encode()
+    answers = frontend(entry("a"), entry("b"))
+
+    def script(visit: Visit) -> None:
+        head = visit.read_head().decode()
+        path = head.split(" ")[1]
+        given = body if path == "/api/fleet/actions" else json.dumps(answers(path)).encode()
+        told = length if length and given is body else len(given)
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (told, given))
+
+    server = f"http://127.0.0.1:{start_node(script).port}"
+    result = run("loglevel", "--all", "lmcache", "INFO", "--server", server)
+    assert (result.status, result.out) == (1, "")
+    assert expected in result.err

@@ -154,6 +154,9 @@ def test_a_stale_connection_is_replaced_for_a_get_and_never_used_for_a_post(
     node = start_node(answering(OK))
     app = start_app([node.entry])
     for method in ("GET", "GET", "POST", "PUT"):
+        if method != "GET":
+            # One that is closed only while a body is on its way cannot be told from a node that broke.
+            wait_until(lambda: all(visit.sock.fileno() < 0 for visit in node.visits))
         reply = ask(app.settings.port, method, "/proxy2/node/version", b"x" if method != "GET" else None)
         assert (reply.status, reply.body) == (200, b"ok"), method
 

@@ -37,7 +37,8 @@ class Progress:
 
     def __init__(self, title: Title) -> None:
         """Begin with no lines, under an id of its own."""
-        self.id = secrets.token_urlsafe(18)
+        # In hexadecimal: what begins with a dash is taken for an option on a command line.
+        self.id = secrets.token_hex(12)
         self.title = title
         self.stop_reason = ""
         self.ended_at: float | None = None

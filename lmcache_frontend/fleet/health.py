@@ -147,7 +147,9 @@ def _value(state: NodeState, name: str) -> float | None:
 
 
 def _a_minute(per_second: float) -> str:
-    return f"{per_second * 60:.3g} a minute"
+    amount = per_second * 60
+    # From 1000 on three digits would be written with an exponent.
+    return f"{amount:.0f} a minute" if amount >= 100 else f"{amount:.3g} a minute"
 
 
 def _named(keys: Sequence[str]) -> str:

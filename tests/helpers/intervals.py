@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import pytest
 
+from lmcache_frontend.actions.service import Actions
+
 _INTERVALS = {
     "lmcache_frontend.app.LATE_START_S": 0.02,
     "lmcache_frontend.app.HOUSEKEEPING_INTERVAL_S": 0.05,
     "lmcache_frontend.state.INTERVAL_S": 0.05,
     "lmcache_frontend.fleet.collector.PUBLICATION_INTERVAL_S": 0.05,
     "lmcache_frontend.fleet.collector.TICK_S": 0.05,
+    "lmcache_frontend.routes.actions.LIVENESS_CHECK_S": 0.02,
 }
 
 
@@ -18,3 +21,6 @@ def shorten_intervals(patch: pytest.MonkeyPatch) -> None:
     """Shorten what a service in this process waits for between two looks; time-outs stay as they are."""
     for name, interval_s in _INTERVALS.items():
         patch.setattr(name, interval_s)
+    defaults = Actions.__init__.__kwdefaults__
+    assert defaults is not None
+    patch.setitem(defaults, "health_pause_s", 0.05)

@@ -8,10 +8,11 @@ know. Ctrl-C stops an action: nodes that were not begun are left alone. An actio
 from __future__ import annotations
 
 import argparse
+import select
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from .selection import Selection
 # Longer than the server waits for the slowest node.
 SILENCE_S = 660.0
 OUTCOMES = ("done", "failed", "unsupported", "skipped", "planned")
+_LOOK_INTERVAL_S = 0.2
 _STYLES = {"done": "green", "failed": "red", "unsupported": "yellow", "skipped": "yellow", "planned": "cyan"}
 
 Line = dict[str, Any]
@@ -80,8 +82,16 @@ def confirm(context: CommandContext, question: str) -> None:
     stream = context.console.err.stream
     stream.write(f"{painted(printable(question), 'bold', context.console.err)} [y/N] ")
     stream.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if _typed_line().strip().lower() not in ("y", "yes"):
         raise Declined("nothing was changed")
+
+
+def _typed_line() -> str:
+    """Read a line from the terminal; Ctrl-C in the moment before the reading begins is heard too, not kept from us."""
+    with suppress(OSError, ValueError):
+        while not select.select([sys.stdin], [], [], _LOOK_INTERVAL_S)[0]:
+            pass
+    return sys.stdin.readline()
 
 
 class Declined(FrontendError):
