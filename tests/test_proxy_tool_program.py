@@ -71,6 +71,13 @@ def test_the_reference_has_no_other_commands() -> None:
     assert re.findall(r"^### (.*)$", text, re.MULTILINE) == NAMES
 
 
+def test_the_readme_names_every_command() -> None:
+    text = (
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("## Work from a terminal")[2].partition("\n## ")[0]
+    )
+    assert set(re.findall(r"`([a-z-]+)`", text)) - {"lmcache-proxy"} == set(NAMES)
+
+
 def test_the_help_lists_every_command() -> None:
     result = run("--help")
     assert result.status == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a service does every now and then, done often, so that no test has to wait for it."""
+"""What a service or a tool does every now and then, done often, so that no test has to wait for it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _INTERVALS = {
     "lmcache_frontend.fleet.collector.PUBLICATION_INTERVAL_S": 0.05,
     "lmcache_frontend.fleet.collector.TICK_S": 0.05,
     "lmcache_frontend.routes.actions.LIVENESS_CHECK_S": 0.02,
+    "tools.proxy.watch.feed.FIRST_PAUSE_S": 0.05,
 }
 
 
 def shorten_intervals(patch: pytest.MonkeyPatch) -> None:
-    """Shorten what a service in this process waits for between two looks; time-outs stay as they are."""
+    """Shorten what services and tools in this process wait for between two looks; time-outs stay as they are."""
     for name, interval_s in _INTERVALS.items():
         patch.setattr(name, interval_s)
     defaults = Actions.__init__.__kwdefaults__
