@@ -53,6 +53,7 @@ class FullScreen:
         self._changed = False
         self._ours = False
         self._handlers: dict[int, Any] = {}
+        self._woken_before: int | None = None
 
     @property
     def size(self) -> Size:
@@ -122,6 +123,8 @@ class FullScreen:
 
     def handle_signals(self) -> None:
         """Let signals that end us do so by an exception, and see to stopping, going on, and the size."""
+        # The kernel may give a signal to any thread, or just before we wait: it has to end the waiting all the same.
+        self._woken_before = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         for number in _ENDING:
             self._handlers[number] = signal.signal(number, _end)
         self._handlers[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stop)
@@ -132,6 +135,8 @@ class FullScreen:
         """Let signals do what they did, and end what `wake` needs."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        if self._woken_before is not None:
+            signal.set_wakeup_fd(self._woken_before)
         for descriptor in (self._woken, self._waker):
             os.close(descriptor)
 
