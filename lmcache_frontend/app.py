@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmcache_frontend.access import targets
-from lmcache_frontend.access.clients import Client
+from lmcache_frontend.access.gate import Gate, Lookups
+from lmcache_frontend.access.token_files import TokenFiles, origins_of
 from lmcache_frontend.asking import NodeAsker
 from lmcache_frontend.cluster.model import Source
 from lmcache_frontend.cluster.registry import Registry
@@ -28,9 +29,11 @@ from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.http1.peers import can_look_up, owner_of_peer, user_name
 from lmcache_frontend.http1.processors import Gathering
 from lmcache_frontend.http1.server import Limits, Server
+from lmcache_frontend.routes.auditing import note_refusals
 from lmcache_frontend.routes.pages import load_assets, static_directory
 from lmcache_frontend.routes.router import make_handler
 from lmcache_frontend.routes.services import Services
+from lmcache_frontend.securing import Tls
 from lmcache_frontend.settings import Settings
 from lmcache_frontend.state import State
 from lmcache_frontend.traffic import Traffic
@@ -51,8 +54,12 @@ LATE_START_S = 0.3
 class App:
     """The running service."""
 
-    def __init__(self, settings: Settings, *, configuration_only: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, *, configuration_only: bool = False, token: tuple[str, str] | None = None
+    ) -> None:
         """Load the first nodes and bind the port; nothing is served before `start`.
+
+        ``token`` is the name and the value of a variable that holds one.
 
         Raises: UsageError, StartError.
         """
@@ -64,22 +71,9 @@ class App:
         self._ended = threading.Event()
         self._cleanup = contextlib.ExitStack()
         self._node_file = NodeFile(Path(settings.config), self.registry) if settings.config else None
-        self._pool = Pool(
-            connect_timeout_s=settings.connect_timeout_s,
-            send_timeout_s=settings.body_timeout_s,
-            permit=lambda address, port: targets.check_address(address, port, settings.allow_target),
-        )
-        limits = Limits(
-            settings.head_timeout_s,
-            settings.idle_timeout_s,
-            settings.body_timeout_s,
-            connections_within_limits(settings.max_connections),
-        )
-        try:
-            self.server = Server((settings.host, settings.port), self._handle, limits)
-        except (OSError, OverflowError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-            raise StartError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from exc
+        self._tls = Tls(settings)
+        self._pool = _make_pool(settings, self._tls)
+        self.server = _listening(settings, self._handle, self._tls)
         self.settings = settings._replace(port=self.server.server_port)
         self._started_at = time.time()
         self._collector: Collector | None = None
@@ -91,6 +85,10 @@ class App:
         self._state = State(self.settings, self.registry)
         self._cleanup.callback(self._state.close)
         try:
+            makes_token = not configuration_only or settings.config_auth
+            self._tokens = TokenFiles(origins_of(self.settings, token, os.environ, makes_token=makes_token))
+            self.gate = self._make_gate()
+            self.gate.on_refused = note_refusals(self._state.audit)
             self._state.load()
             self._load_sources()
             self.registry.keep_with(self._state.membership.keep)
@@ -107,7 +105,8 @@ class App:
         """Give the address to open in a browser on this machine."""
         host = self.settings.host
         host = "localhost" if host in ("0.0.0.0", "::", "") else host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.settings.port}/"
+        scheme = "http" if self.settings.tls_cert is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.settings.port}/"
 
     @property
     def greeting(self) -> str:
@@ -116,6 +115,22 @@ class App:
             return f"LMCache configuration at {self.address}config"
         count = sum(len(proxy.nodes) for proxy in self.registry.snapshot.proxies.values())
         return f"LMCache dashboard at {self.address} with {count} node{'' if count == 1 else 's'}"
+
+    def invitation(self, *, to_terminal: bool) -> str:
+        """Give the line that tells how to sign in from elsewhere, empty where there is nothing to tell.
+
+        The token is for a terminal alone; what is not one may be a log.
+        """
+        path = self._tokens.made_path
+        if not path:
+            return ""
+        if to_terminal:
+            host = socket.gethostname() if self.settings.host in ("0.0.0.0", "::", "") else self.settings.host
+            name = f"[{host}]" if ":" in host else host
+            scheme = self.address.partition(":")[0]
+            address = f"{scheme}://{name}:{self.settings.port}/sign-in?token={self._tokens.made}"
+            return f"To make changes from another machine, sign in at {address}"
+        return "" if self._tokens.fault else f"To make changes from another machine, sign in with the token in {path}"
 
     def start(self, *, collecting: bool = True, on_failure: Callable[[], object] = lambda: None) -> None:
         """Serve, in threads of their own; if not collecting, no node is asked but for who asks for it.
@@ -137,7 +152,9 @@ class App:
             threading.Thread(target=work, name=name, daemon=True).start()
 
     def reload(self) -> None:
-        """Read the files of nodes and of rules again, changed or not."""
+        """Read the files of tokens, of nodes and of rules again, changed or not."""
+        self.gate.reload()
+        self._tls.reload()
         if self._node_file is not None:
             self._node_file.reload_if_changed(force=True)
         self._state.reload()
@@ -176,6 +193,11 @@ class App:
             except BadRequest as exc:
                 raise StartError(f"--config: {exc}") from exc
 
+    def _make_gate(self) -> Gate:
+        lookups = Lookups(_own_names, os.getuid(), _owner if can_look_up() else None, user_name)
+        own_cookie = f"lmcache_frontend_{self.settings.port}"
+        return Gate(self.settings, lookups, self._tokens.load, time.monotonic, own_cookie=own_cookie)
+
     def _start_demo(self, count: int) -> None:
         import tempfile
 
@@ -192,16 +214,13 @@ class App:
             registry=self.registry,
             pool=self._pool,
             assets=cache(partial(load_assets, static_directory())),
-            own_cookie=f"lmcache_frontend_{self.settings.port}",
-            own_names=_own_names,
-            describe_client=_describe_client,
+            gate=self.gate,
             connections=lambda: (self.server.connections.count, self._pool.idle_count),
             fetch_json=self._asker.fetch_json,
             ask_node=self._asker.ask_node,
             collector=self._the_collector,
             actions=self._the_actions,
             state=self._state,
-            user_name=user_name,
             traffic=Traffic(),
             streams=threading.BoundedSemaphore(EVENT_STREAMS),
             source_fault=lambda: self._node_file.fault if self._node_file is not None else "",
@@ -285,28 +304,43 @@ class App:
             self._ended.wait(EMPTY_PROXIES_INTERVAL_S)
 
 
+def _make_pool(settings: Settings, tls: Tls) -> Pool:
+    return Pool(
+        connect_timeout_s=settings.connect_timeout_s,
+        send_timeout_s=settings.body_timeout_s,
+        permit=lambda address, port: targets.check_address(address, port, settings.allow_target),
+        secure=tls.secure_to_node,
+    )
+
+
+def _listening(settings: Settings, handle: Callable[[Exchange], None], tls: Tls) -> Server:
+    """Bind the port.
+
+    Raises: StartError.
+    """
+    limits = Limits(
+        settings.head_timeout_s,
+        settings.idle_timeout_s,
+        settings.body_timeout_s,
+        connections_within_limits(settings.max_connections),
+    )
+    try:
+        return Server((settings.host, settings.port), handle, limits, secure=tls.secure)
+    except (OSError, OverflowError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise StartError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from exc
+
+
 @lru_cache(maxsize=1)
 def _own_names() -> frozenset[str]:
     """Give our host name and its full form; looked up once and only when a Host needs it, as it may ask the network."""
     return frozenset({socket.gethostname().lower(), socket.getfqdn().lower()})
 
 
-def _describe_client(exchange: Exchange) -> Client:
-    request = exchange.request
-    peer = exchange.peer
+def _owner(exchange: Exchange) -> int | None:
+    """Look up which user has the other end of a connection, once."""
     facts = exchange.stream.facts
-
-    def owner() -> int | None:
-        if "owner" not in facts:
-            facts["owner"] = owner_of_peer(exchange.stream.sock.getsockname(), peer)
-        uid: int | None = facts["owner"]
-        return uid
-
-    return Client(
-        peer_host=str(peer[0]) if peer else "",
-        http_minor_version=request.minor_version,
-        host=request.host,
-        fields=request.combined,
-        own_uid=os.getuid(),
-        owner=owner if can_look_up() else None,
-    )
+    if "owner" not in facts:
+        facts["owner"] = owner_of_peer(exchange.stream.sock.getsockname(), exchange.peer)
+    uid: int | None = facts["owner"]
+    return uid

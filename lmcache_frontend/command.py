@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from lmcache_frontend import logs
 from lmcache_frontend.app import App
 from lmcache_frontend.errors import FrontendError
-from lmcache_frontend.settings import OPTIONS, SERVICE, Program, Settings, read_settings
+from lmcache_frontend.settings import OPTIONS, SERVICE, Program, Settings, read_settings, read_token
 
 # Remote configuration alone: no dashboard, no nodes, no proxy.
 CONFIGURATION_SERVER = Program(
@@ -23,8 +23,10 @@ CONFIGURATION_SERVER = Program(
     tuple(
         option
         for option in OPTIONS
-        if option.field.startswith(("config_", "strict_", "log_"))
+        if option.field.startswith(("config_", "strict_", "log_", "tls_"))
         or option.field in ("host", "port", "store", "allow_host", "max_connections", "drain_timeout_s")
+        or option.field in ("token_file", "viewer_token_file", "anonymous", "trust_loopback", "operator_network")
+        or option.field in ("read_only", "trusted_proxy")
     ),
     Settings(port=8088),
 )
@@ -39,20 +41,24 @@ def run(
 ) -> int:
     """Run the service until SIGTERM or Ctrl-C; give the exit status: 0 ended, 1 cannot start or go on, 2 usage.
 
-    SIGHUP reads the files of nodes and of rules again. To be called in the main thread. With ``must_be_heard`` it ends
-    where nobody takes its greeting: then whoever started it is gone.
+    SIGHUP reads the files of tokens, of nodes and of rules again. To be called in the main thread. With
+    ``must_be_heard`` it ends where nobody takes its greeting: then whoever started it is gone.
     """
     try:
         settings = read_settings(arguments, environment, program)
         logs.configure(settings.log_level, settings.log_format)
-        app = App(settings, configuration_only=program is CONFIGURATION_SERVER)
+        token = read_token(environment, program)
+        app = App(settings, configuration_only=program is CONFIGURATION_SERVER, token=token)
     except FrontendError as exc:
         return _refused(program, exc)
     except SystemExit as exc:
         return int(exc.code or 0)
     with _signals() as next_signal:
         app.start(on_failure=lambda: signal.raise_signal(signal.SIGTERM))
-        if _greeted(app.greeting) or not must_be_heard:
+        if (
+            _greeted("\n".join(filter(None, (app.greeting, app.invitation(to_terminal=_is_terminal())))))
+            or not must_be_heard
+        ):
             while next_signal() == signal.SIGHUP:
                 app.reload()
     app.stop()
@@ -62,6 +68,13 @@ def run(
 def _refused(program: Program, exc: FrontendError) -> int:
     print(f"{program.name}: {logs.escaped(str(exc))}", file=sys.stderr)
     return exc.exit_status
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stdout.isatty()
+    except ValueError:
+        return False
 
 
 def _greeted(text: str) -> bool:

@@ -117,6 +117,13 @@ class MisdirectedRequest(FrontendError):
     status = 421
 
 
+class TooManyRequests(FrontendError):
+    """The client has tried too often, and is to wait."""
+
+    status = 429
+    exit_status = 5
+
+
 class HeadTooLarge(FrontendError):
     """The head has too many bytes or too many fields."""
 

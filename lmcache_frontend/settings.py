@@ -52,6 +52,17 @@ class Settings(NamedTuple):
     config_rules: str | None = None
     config_remember: tuple[str, ...] = ("HOSTNAME", "POD_*", "NODE_*")
     strict_config: bool = False
+    token_file: str | None = None
+    viewer_token_file: str | None = None
+    anonymous: str = "viewer"
+    trust_loopback: bool = True
+    operator_network: tuple[str, ...] = ()
+    read_only: bool = False
+    trusted_proxy: tuple[str, ...] = ()
+    config_auth: bool = False
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_client_ca: str | None = None
 
 
 class Option(NamedTuple):
@@ -94,6 +105,13 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], prog
         if option.field in flags:
             values[option.field] = _read(option, flags[option.field], f"--{option.name}")
     return program.defaults._replace(**values)
+
+
+def read_token(environment: Mapping[str, str], program: Program | None = None) -> tuple[str, str] | None:
+    """Give the name and the value of the variable with a token; no setting, so that nothing shows it with them."""
+    name = f"{(program or SERVICE).variable_prefix}TOKEN"
+    value = environment.get(name, "").strip()
+    return (name, value) if value and not value.startswith(_SERVICE_LINKS) else None
 
 
 def _integer(low: int, high: int) -> Callable[[Any], int]:
@@ -163,6 +181,20 @@ def _patterns(value: Any) -> tuple[str, ...]:
     return patterns
 
 
+def _networks(value: Any) -> tuple[str, ...]:
+    from ipaddress import ip_network
+
+    networks = _texts(value)
+    for network in networks:
+        try:
+            if "%" in network:
+                raise ValueError("it has a zone")
+            ip_network(network)
+        except ValueError as exc:
+            raise ValueError(f"expected networks as 172.17.0.0/16: {exc}") from exc
+    return networks
+
+
 def _names(value: Any) -> frozenset[str]:
     return frozenset(name.lower() for name in _texts(value))
 
@@ -197,6 +229,17 @@ OPTIONS: tuple[Option, ...] = (
         "config_remember", _patterns, "PATTERN", "environment variables of workers that may be kept; may be repeated"
     ),
     Option("strict_config", _boolean, "", "refuse remote configuration rules that set keys LMCache does not know"),
+    Option("token_file", _text, "FILE", "file of tokens that make operators: one a line, or name: token"),
+    Option("viewer_token_file", _text, "FILE", "file of tokens that make viewers"),
+    Option("anonymous", _choice("none", "viewer", "operator"), "ROLE", "what others may do: none, viewer, operator"),
+    Option("trust_loopback", _boolean, "", "make no operators of people on this machine itself"),
+    Option("operator_network", _networks, "CIDR", "network whose clients are operators; may be repeated"),
+    Option("read_only", _boolean, "", "let nobody change anything, on nodes neither"),
+    Option("trusted_proxy", _networks, "CIDR", "network of reverse proxies whose X-Forwarded-* fields are believed"),
+    Option("config_auth", _boolean, "", "ask workers for a token, as in http://worker:TOKEN@HOST:PORT/config"),
+    Option("tls_cert", _text, "FILE", "certificate to serve TLS with, in PEM, its chain after it"),
+    Option("tls_key", _text, "FILE", "private key of the certificate, where that file does not hold it"),
+    Option("tls_client_ca", _text, "FILE", "certificates that clients' certificates must be signed by"),
 )
 SERVICE = Program(
     "lmcache-frontend",
@@ -205,7 +248,7 @@ SERVICE = Program(
     OPTIONS,
     Settings(),
 )
-_REPEATABLE = ("allow_host", "allow_target", "config_remember")
+_REPEATABLE = ("allow_host", "allow_target", "config_remember", "operator_network", "trusted_proxy")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -225,6 +268,9 @@ def _parser(program: Program) -> argparse.ArgumentParser:
     )
     for option in program.options:
         default = getattr(program.defaults, option.field)
+        if default is True:
+            parser.add_argument(f"--no-{option.name}", dest=option.field, help=option.help, action="store_false")
+            continue
         shown = "" if default in (None, 0, (), frozenset()) else f" ({_shown(default)})"
         extra: dict[str, Any] = {}
         if option.field in _REPEATABLE:

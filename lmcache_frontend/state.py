@@ -144,6 +144,7 @@ class State:
             last_writes = threading.Thread(target=self._configuration.flush_clients, name="last writes", daemon=True)
             last_writes.start()
             last_writes.join(LAST_WRITES_S)
+        self.audit.close(LAST_WRITES_S)
         with self._lock:
             if self._store is not None:
                 self._store.close()

@@ -21,6 +21,7 @@ from lmcache_frontend.actions.arguments import (
     read_arguments,
 )
 from lmcache_frontend.errors import BadRequest
+from lmcache_frontend.masking import MASK
 
 SCRIPT_WORDS = "run_script of 10 bytes, SHA-256 819605c3308507a7"
 
@@ -124,6 +125,12 @@ def test_what_is_wrong_is_said(action: str, members: Any, message: str) -> None:
     with pytest.raises(BadRequest) as caught:
         read_arguments(action, members)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [MASK, f"redis://{MASK}@h", {"a": [MASK]}])
+def test_what_was_shown_masked_is_no_value(value: Any) -> None:
+    with pytest.raises(BadRequest, match="expected the secret itself"):
+        read_arguments("conf", {"values": {"remote_url": value}})
 
 
 def test_words_have_no_secrets_and_no_control_characters() -> None:

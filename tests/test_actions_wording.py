@@ -25,7 +25,7 @@ MASK = "********"
         ("plain words", "plain words"),
         ("one\r\ntwo\x1b[2J\x00\x85\u202e", "one two [2J"),
         ("API_KEY=abc", f"API_KEY={MASK}"),
-        ("hf_token: abc def", f"hf_token: {MASK} def"),
+        ("hf_token: abc def", f"hf_token: {MASK}"),
         ("{'password': 'a b \\' c', 'x': 1}", f"{{'password': {MASK}, 'x': 1}}"),
         ('"client_secret": "a \\" b", "y": 2', f'"client_secret": {MASK}, "y": 2'),
         ("'secret': 'never ends", f"'secret': {MASK}"),

@@ -16,6 +16,9 @@ import pytest
 from lmcache_frontend.app import App
 from lmcache_frontend.exposition.parse import parse
 from lmcache_frontend.fleet.configuration import quotas_in
+from lmcache_frontend.fleet.documents import masked_drift
+from lmcache_frontend.fleet.drift import Configured, drift
+from lmcache_frontend.masking import MASK
 from lmcache_frontend.settings import Settings
 from tests.helpers.scripted import ScriptedNode, answering
 from tests.helpers.talking import Reply, ask
@@ -187,10 +190,50 @@ def test_a_prometheus_that_does_not_answer_leaves_what_is_kept(start_app: StartA
     assert (answer["source"], "refused" in answer["note"].lower()) == ("own", True)
 
 
-def test_what_may_hold_secrets_is_not_for_viewers(app: App) -> None:
-    for target in ("/api/nodes/demo_worker0/env", "/api/nodes/demo_worker0/conf", "/api/fleet/drift", "/api/fleet/env"):
-        assert get(app, target, Via="1.1 edge").status == 403
-    assert get(app, "/api/nodes/demo_worker0/health", Via="1.1 edge").status == 200
+@pytest.mark.parametrize("via", [{}, {"Via": "1.1 edge"}])
+def test_secrets_are_masked_for_everybody_who_does_not_ask_for_them(app: App, via: dict[str, str]) -> None:
+    variables = json.loads(get(app, "/api/nodes/demo_worker0/env", **via).body)["data"]
+    assert variables["REDIS_PASSWORD"] == MASK
+    assert variables["TZ"] == "UTC"
+    values = json.loads(get(app, "/api/nodes/demo_worker0/conf", **via).body)["data"]["values"]
+    assert values["chunk_size"] == 256
+    for item in ("meta", "inference"):
+        assert json.loads(get(app, f"/api/nodes/demo_worker0/{item}", **via).body)["state"] == "ok"
+
+
+@pytest.mark.parametrize("target", ["/api/nodes/demo_worker0/env", "/api/nodes/demo_worker0/conf", "/api/fleet/drift"])
+def test_operators_get_secrets_where_they_ask_and_that_is_written_down(app: App, target: str) -> None:
+    assert get(app, f"{target}?reveal=1", Via="1.1 edge").status == 403
+    assert get(app, f"{target}?re%76eal=yes&x", Via="1.1 edge").status == 403
+    assert get(app, f"{target}?reveal=0", Via="1.1 edge").status == 200
+    shown = get(app, f"{target}?reveal=1")
+    assert shown.status == 200
+    assert MASK.encode() not in shown.body
+    newest, *_ = json.loads(get(app, "/api/audit?what=with+secrets").body)["entries"]
+    item = {"env": "env", "conf": "conf", "drift": "differences"}[target.rpartition("/")[2]]
+    assert (newest["what"], newest["outcome"], newest["address"]) == (f"read {item} with secrets", "done", "127.0.0.1")
+
+
+def test_differences_of_secrets_are_told_but_not_the_secrets() -> None:
+    values = {"a": {"key": "x"}, "b": {"key": "y"}}
+    told = drift({name: Configured("worker", "1", {"api_key": held["key"]}) for name, held in values.items()})
+    (key,) = masked_drift(told)["groups"][0]["keys"]
+    assert key == {"key": "api_key", "values": [{"value": MASK, "nodes": ["a"]}, {"value": MASK, "nodes": ["b"]}]}
+    assert told["groups"][0]["keys"][0]["values"][0]["value"] == "x"
+
+
+def test_a_secret_in_an_environment_cannot_be_guessed(app: App) -> None:
+    def found(filter: str, **fields: str) -> Any:
+        return json.loads(get(app, f"/api/fleet/env?filter={filter}", **fields).body).get("nodes")
+
+    clear = json.loads(get(app, "/api/nodes/demo_worker0/env?reveal=1").body)["data"]["REDIS_PASSWORD"]
+    assert "demo_worker0" in found("REDIS_PASSWORD", Via="1.1 edge")
+    assert "demo_worker0" in found("TZ=UTC", Via="1.1 edge")
+    assert get(app, f"/api/fleet/env?filter=REDIS_PASSWORD={clear}", Via="1.1 edge").status == 400
+    assert get(app, f"/api/fleet/env?filter=REDIS_PASSWORD={clear}&reveal=1", Via="1.1 edge").status == 403
+    assert get(app, f"/api/fleet/env?filter=REDIS_PASSWORD={clear}").status == 400
+    assert "demo_worker0" in found(f"REDIS_PASSWORD={clear}&reveal=1")
+    assert clear not in str(get(app, "/api/audit").body)
 
 
 def test_quotas_of_an_mp_server(start_app: StartApp) -> None:

@@ -5,14 +5,13 @@ import pytest
 
 from lmcache_frontend.errors import LoopDetected
 from lmcache_frontend.http1 import forwarding, heads
+from lmcache_frontend.http1.forwarding import Own
 from lmcache_frontend.http1.framing import CHUNKED
 
 
-def forwarded(lines: str, *, body_length: int = 0, own_cookie: str = "ours") -> list[tuple[str, str]]:
+def forwarded(lines: str, *, body_length: int = 0, own: Own = Own("ours")) -> list[tuple[str, str]]:
     request = heads.parse_request(f"GET /p HTTP/1.1\r\nHost: front:8000\r\n{lines}\r\n".encode())
-    return forwarding.request_fields(
-        request, host="node:1", body_length=body_length, client_host="10.1.1.1", own_cookie=own_cookie
-    )
+    return forwarding.request_fields(request, host="node:1", body_length=body_length, client_host="10.1.1.1", own=own)
 
 
 def test_the_node_gets_its_own_host_and_the_way_the_request_came() -> None:

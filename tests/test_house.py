@@ -23,7 +23,7 @@ FLOORS = (
     ("demo",),
     ("routes",),
     ("actions",),
-    ("access", "asking", "state"),
+    ("access", "asking", "securing", "state"),
     ("remote_config",),
     ("fleet",),
     ("cluster",),

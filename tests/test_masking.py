@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmcache_frontend.masking import MASK, is_secret, masked, masked_mapping, masked_text
+from lmcache_frontend.masking import MASK, has_mask, is_secret, masked, masked_mapping, masked_text
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,62 @@ def test_secrets_within_values_are_hidden_at_any_depth() -> None:
         ("http://h/x?token=abc&n=1", f"http://h/x?token={MASK}&n=1"),
         ("http://h/x?n=1&api_key=abc#y", f"http://h/x?n=1&api_key={MASK}#y"),
         ("mail a@b", "mail a@b"),
+        ("http://h/x?sig=abc&sp=r", f"http://h/x?sig={MASK}&sp=r"),
+        ("redis://key:6379", "redis://key:6379"),
     ],
 )
 def test_secrets_in_urls(text: str, shown: str) -> None:
     assert masked_text(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("host=h password=abc user=u", f"host=h password={MASK} user=u"),
+        ("AccountName=a;AccountKey=abc==;E=x", f"AccountName=a;AccountKey={MASK};E=x"),
+        ('{"password": "x", "a": 1}', f'{{"password": "{MASK}", "a": 1}}'),
+        ('{"outer": "{\\"password\\": \\"x\\"}"}', f'{{"outer": "{{\\"password\\": \\"{MASK}\\"}}"}}'),
+        ('{"a":  1}', '{"a":  1}'),
+        ("{'api_key': 'x y', 'n': 1}", f"{{'api_key': {MASK}, 'n': 1}}"),
+        ('a: {\\"password\\": \\"x\\", \\"b\\": 1}', f'a: {{\\"password\\": {MASK}, \\"b\\": 1}}'),
+        ('"keys": ["a", "b"], "c": 1\nd: 2', f'"keys": {MASK}\nd: 2'),
+        ('token:"a\\"b" c', f"token:{MASK} c"),
+        ("password: my words\nb: c", f"password: {MASK}\nb: c"),
+        ("Authorization: Bearer abc", f"Authorization: Bearer {MASK}"),
+        ("run --api-key abc --tokenizer x", f"run --api-key {MASK} --tokenizer x"),
+        ("see --token-file for others", "see --token-file for others"),
+        ("LMCACHE_TOKEN=abc", f"LMCACHE_TOKEN={MASK}"),
+        ("the key is x", "the key is x"),
+        ("max_tokens: 5, key=", "max_tokens: 5, key="),
+        (f"password={MASK}", f"password={MASK}"),
+    ],
+)
+def test_secrets_in_other_texts(text: str, shown: str) -> None:
+    assert masked_text(text) == shown
+
+
+def test_secrets_in_command_lines_that_are_lists() -> None:
+    given = ["vllm", "--api-key", "abc", "--model", "m", "--token=abc", "--hf-token"]
+    assert masked("args", given) == ["vllm", "--api-key", MASK, "--model", "m", f"--token={MASK}", "--hf-token"]
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"),
+    [
+        (MASK, True),
+        (f"redis://{MASK}@h", True),
+        ({"a": [{"b": MASK}]}, True),
+        ("***", False),
+        ({"a": [1, None, "x"]}, False),
+    ],
+)
+def test_what_was_masked_is_known_as_such(value: object, answer: bool) -> None:
+    assert has_mask(value) is answer
+
+
+@pytest.mark.parametrize("text", ["key:", 'key:"', "token=", 'key:\\"', "key: ", "key:[", "--key ", "Bearer ", "{"])
+def test_hostile_repetition_ends(text: str) -> None:
+    assert masked_text(text * 50_000)
 
 
 def test_a_hostile_text_takes_no_time() -> None:

@@ -15,7 +15,7 @@ from lmcache_frontend.app import App
 from lmcache_frontend.exposition.parse import parse
 from lmcache_frontend.settings import Settings
 from tests.helpers.proxy_tool import Result, run
-from tests.helpers.scripted import Script, ScriptedNode, answering
+from tests.helpers.scripted import Script, ScriptedNode, Visit, answering
 from tests.helpers.talking import ask
 from tests.helpers.waiting import wait_until
 
@@ -187,6 +187,36 @@ def test_what_a_kind_has_not_is_no_failure_beside_others(app: App) -> None:
 def test_secrets_are_hidden_unless_asked_for(app: App) -> None:
     assert rows(app, "env", "demo_worker0", "--grep", "^HF_TOKEN=")[0]["value"] == "********"
     assert rows(app, "env", "demo_worker0", "--grep", "^HF_TOKEN=", "--reveal")[0]["value"] != "********"
+    assert tool(app, "node", "demo_worker0", "--reveal").err == ""
+    deeds = rows(app, "audit", "--what", "with secrets", "--on", "demo_worker?")
+    assert {"read env with secrets", "read conf with secrets"} <= {deed["what"] for deed in deeds}
+
+
+def test_the_audit_trail_is_listed(app: App) -> None:
+    for number in range(3):
+        ask(app.settings.port, "DELETE", f"/api/nodes/nobody{number}")
+    assert [deed["target"] for deed in rows(app, "audit", "--on", "nobody*", "--limit", "2")] == ["nobody2", "nobody1"]
+    shown = tool(app, "audit", "--outcome", "refused", "--since", "1h", "--who", "*", "--on", "nobody0")
+    assert shown.out.splitlines()[0].split()[:4] == ["AGO", "WHO", "ADDRESS", "WHAT"]
+    assert "delete node" in shown.out
+    assert "nothing was written down" in tool(app, "audit", "--who", "nobody at all").err
+    for words in (("--since", "x"), ("--limit", "0"), ("--outcome", "x")):
+        assert tool(app, "audit", *words).status == 2
+
+
+def test_all_pages_of_the_audit_trail_are_read(start_node: Callable[..., ScriptedNode]) -> None:
+    pages = [
+        {"entries": [{"at": 2.0, "who": "a"}], "next_before": 2.0},
+        {"entries": [], "next_before": 1.5},
+        {"entries": [{"at": 1.0, "who": "b"}], "next_before": None},
+    ]
+
+    def script(visit: Visit) -> None:
+        answering_with(pages[visit.number])(visit)
+
+    node = start_node(script)
+    found = run("audit", "--server", f"http://127.0.0.1:{node.port}", "--format", "jsonl").lines
+    assert [deed["who"] for deed in found] == ["a", "b"]
 
 
 def test_the_other_items_have_rows(app: App) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lmcache_frontend.masking import MASK
 from tools.proxy.commands.conf_changes import lines_of, parse_value, plan_of, put_back, remarks, value_text
 from tools.proxy.reading import ItemReading
 from tools.proxy.selection import Target
@@ -65,6 +66,12 @@ def test_what_lmcache_makes_of_a_value_counts() -> None:
     assert plan_of(held, {"local_cpu": "yes"}).same == ("a",)
     assert plan_of(held, {"pd_allocation_timeout_sec": "inf"}).same == ("a",)
     assert plan_of(held, {"chunk_size": 256.9}).same == ("a",)
+
+
+def test_what_was_read_masked_is_not_put_back() -> None:
+    held = {"x": 2, "remote_url": f"redis://{MASK}@h"}
+    plan = plan_of([ItemReading("a", "ok", None, {"values": held})], {"x": 1, "remote_url": "redis://u:p@h"})
+    assert list(put_back(plan, {"a"}, ())) == ["lmcache-proxy conf a x=2"]
 
 
 def test_secrets_are_neither_shown_nor_put_back() -> None:

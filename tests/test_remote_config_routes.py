@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lmcache_frontend.app import App
+from lmcache_frontend.masking import MASK
 from tests.helpers.talking import Reply, ask
 from tests.helpers.waiting import wait_until
 
@@ -205,6 +206,8 @@ def test_the_catalogue_of_a_release(app: App) -> None:
         ("GET", "/api/audit?limit=x", None),
         ("GET", "/api/audit?before=nan", None),
         ("GET", "/api/audit?before=1e400", None),
+        ("GET", "/api/audit?since=x", None),
+        ("GET", "/api/audit?limit=1001", None),
     ],
 )
 def test_bad_requests_say_so(app: App, method: str, path: str, document: Any) -> None:
@@ -232,16 +235,85 @@ def test_an_answer_of_ours_can_be_put_back(app: App) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/api/config/rules"),
-        ("GET", "/api/config/clients"),
         ("GET", "/api/audit"),
-        ("POST", "/api/config/preview"),
         ("PUT", "/api/config/rules"),
         ("POST", "/api/config/rollback"),
     ],
 )
 def test_viewers_are_refused(app: App, method: str, path: str) -> None:
     assert send(app, method, path, {} if method != "GET" else None, **{"X-Forwarded-For": "1.2.3.4"}).status == 403
+
+
+SECRETS = {
+    "name": "secrets",
+    "description": "for redis://ada:pw@host",
+    "match": {"env": {"HF_TOKEN": "hf_pw", "POD_NAME": "p-*"}, "config": {"remote_url": "redis://u:pw@h"}},
+    "items": [
+        {"key": "remote_url", "value": "redis://u:pw@h:6379"},
+        {"key": "extra_config", "value": {"api_key": "pw", "size": 3}},
+        {"key": "chunk_size", "value": 512},
+    ],
+}
+VIEWER = {"X-Forwarded-For": "1.2.3.4"}
+
+
+def test_viewers_get_rules_without_their_secrets_and_workers_with_them(app: App) -> None:
+    assert put(app, SECRETS).status == 200
+    assert put(app, {**SECRETS, "description": ""}).status == 200
+    worker = {
+        "current_config": {"remote_url": "redis://u:pw@h"},
+        "env_variables": {"HF_TOKEN": "hf_pw", "POD_NAME": "p-1"},
+    }
+    asked = {"app_id": "x", "env": worker["env_variables"], "current_config": worker["current_config"]}
+    for method, path, document in (
+        ("GET", "/api/config/rules", None),
+        ("GET", "/api/config/revisions/1", None),
+        ("GET", "/api/config/revisions/0/diff", None),
+        ("GET", "/api/config/revisions/1/diff", None),
+        ("GET", "/api/config/revisions", None),
+        ("POST", "/api/config/preview", asked),
+        ("POST", "/api/config/preview", {**asked, "rules": [SECRETS]}),
+    ):
+        reply = send(app, method, path, document, **VIEWER)
+        assert reply.status == 200
+        assert b"pw" not in reply.body, (path, reply.body)
+        foreign = send(app, method, path, document, **{"Sec-Fetch-Site": "cross-site"})
+        assert b"pw" not in foreign.body
+        if not path.endswith("revisions"):
+            assert b"pw" in send(app, method, path, document).body, path
+    (rule,) = json.loads(send(app, "GET", "/api/config/rules", **VIEWER).body)["rules"]
+    assert rule["match"]["env"] == {"HF_TOKEN": MASK, "POD_NAME": "p-*"}
+    assert [item["value"] for item in rule["items"]] == [
+        f"redis://{MASK}@h:6379",
+        {"api_key": MASK, "size": 3},
+        512,
+    ]
+    assert [item["key"] for item in rule["items"]] == ["remote_url", "extra_config", "chunk_size"]
+    given = json.loads(send(app, "POST", "/config", worker, **VIEWER).body)["configs"]
+    assert given[0]["value"] == "redis://u:pw@h:6379"
+
+
+def test_what_a_viewer_was_shown_cannot_be_saved(app: App) -> None:
+    put(app, SECRETS)
+    shown = json.loads(send(app, "GET", "/api/config/rules", **VIEWER).body)
+    reply = send(app, "PUT", "/api/config/rules", {"rules": shown["rules"]})
+    assert reply.status == 400
+    assert {finding["key"] for finding in json.loads(reply.body)["findings"]} >= {"HF_TOKEN", "remote_url"}
+    assert read(app, "/api/config/rules")["revision"] == 1
+
+
+def test_the_audit_trail_is_paged_and_searched(app: App) -> None:
+    for number in range(5):
+        put(app, {**CHUNKS, "description": str(number)})
+    send(app, "POST", "/api/config/rollback", {"to": 0})
+    first = read(app, "/api/audit?limit=2")
+    assert [entry["detail"] for entry in first["entries"]] == ["revision 6", "revision 5"]
+    second = read(app, f"/api/audit?limit=100&before={first['next_before']}")
+    assert [entry["detail"] for entry in second["entries"]] == [f"revision {number}" for number in (4, 3, 2, 1)]
+    assert second["next_before"] is None
+    assert len(read(app, "/api/audit?what=roll+back")["entries"]) == 1
+    assert read(app, "/api/audit?who=nobody&outcome=done&node=*")["entries"] == []
+    assert read(app, f"/api/audit?since={first['entries'][0]['at']}")["entries"] == first["entries"][:1]
 
 
 def test_the_asking_is_counted(start_app: StartApp) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from lmcache_frontend import __version__
 from lmcache_frontend.app import App
+from lmcache_frontend.http1.peers import user_name
 from tests.helpers.scripted import ScriptedNode, always
 from tests.helpers.talking import ask, parse_response, say
 
@@ -37,10 +39,12 @@ def test_health_and_identity(start_app: StartApp) -> None:
     assert get(app, "/health") == {"status": "healthy", "service": "lmcache-monitor"}
     assert get(app, "/api/whoami") == {
         "role": "operator",
+        "name": user_name(os.getuid()),
         "how": "local",
         "read_only": False,
         "sign_in": False,
         "version": __version__,
+        "tls": False,
     }
     assert get(app, "/api/whoami", fields={"X-Forwarded-For": "1.2.3.4"})["role"] == "viewer"
 

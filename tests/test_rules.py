@@ -6,8 +6,11 @@ import pytest
 from lmcache_frontend.access import rules
 from lmcache_frontend.routes.router import ROUTES
 
-# They take a body to read with, and keep nothing of it.
-POSTS_THAT_ONLY_READ = {("POST", "/config"), ("POST", "/api/config/preview")}
+# They take a body to read with, and keep nothing of it; or begin and end what is the client's own.
+POSTS_FOR_OTHERS = {
+    *(("POST", "/config"), ("POST", "/api/config/preview")),
+    *(("POST", "/api/session"), ("DELETE", "/api/session")),
+}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
 
 
@@ -24,7 +27,7 @@ def test_what_no_row_names_needs_an_operator(method: str, path: str) -> None:
         ("GET" if method == "HEAD" else method, path)
     )
     assert rules.own_need(method, path) == (row or rules.CHANGES)
-    if method not in ("GET", "HEAD") and (method, path) not in POSTS_THAT_ONLY_READ:
+    if method not in ("GET", "HEAD") and (method, path) not in POSTS_FOR_OTHERS:
         assert rules.own_need(method, path) == rules.CHANGES
 
 

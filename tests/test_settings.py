@@ -11,7 +11,7 @@ import pytest
 from lmcache_frontend import __version__
 from lmcache_frontend.errors import UsageError
 from lmcache_frontend.remote_config.globs import PATTERN_LIMIT
-from lmcache_frontend.settings import DEMO_DEFAULT_NODES, OPTIONS, Settings, read_settings
+from lmcache_frontend.settings import DEMO_DEFAULT_NODES, OPTIONS, Settings, read_settings, read_token
 
 
 def read(*arguments: str, file: Path | None = None, **variables: str) -> Settings:
@@ -262,5 +262,36 @@ def test_the_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         read_settings(["--help"], {})
     text = capsys.readouterr().out
-    assert all(f"--{option.name} " in text for option in OPTIONS)
+    flags = [f"--{'no-' * (getattr(Settings(), option.field) is True)}{option.name}" for option in OPTIONS]
+    assert [flag for flag in flags if f"{flag} " not in text and f"{flag}\n" not in text] == []
     assert {option.field for option in OPTIONS} == set(Settings._fields)
+
+
+def test_what_is_on_by_default_is_switched_off_by_its_flag(tmp_path: Path) -> None:
+    assert read_settings([], {}).trust_loopback is True
+    assert read_settings(["--no-trust-loopback"], {}).trust_loopback is False
+    assert read_settings([], {"LMCACHE_FRONTEND_TRUST_LOOPBACK": "false"}).trust_loopback is False
+    path = tmp_path / "settings.json"
+    path.write_text('{"trust-loopback": false, "read-only": true}')
+    settings = read_settings(["--settings", str(path)], {})
+    assert (settings.trust_loopback, settings.read_only) == (False, True)
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1/8", "10.0.0.0/33", "here", "fe80::%eth0/64"])
+def test_a_network_that_is_none_is_refused(text: str) -> None:
+    for flag in ("--operator-network", "--trusted-proxy"):
+        with pytest.raises(UsageError, match="expected networks"):
+            read_settings([flag, text], {})
+
+
+def test_networks_may_be_repeated() -> None:
+    settings = read_settings(["--operator-network", "172.17.0.0/16", "--operator-network", "fd00::/8,10.0.0.1"], {})
+    assert settings.operator_network == ("172.17.0.0/16", "fd00::/8", "10.0.0.1")
+
+
+def test_the_token_of_the_environment_is_no_setting() -> None:
+    environment = {"LMCACHE_FRONTEND_TOKEN": " 0123456789abcdef\n"}
+    assert "0123456789abcdef" not in repr(read_settings([], environment))
+    assert read_token(environment) == ("LMCACHE_FRONTEND_TOKEN", "0123456789abcdef")
+    assert read_token({"LMCACHE_FRONTEND_TOKEN": "tcp://10.0.0.1:80"}) is None
+    assert read_token({}) is None

@@ -268,7 +268,7 @@ def test_a_rename_onto_a_taken_name_and_other_refusals_over_http(start_app: Star
         ("PUT", "/api/nodes/p", {**entry("p"), "is_proxy": False}, 400),
         ("PUT", "/api/nodes/p", entry("local_proxy"), 400),
         ("POST", "/api/nodes", entry("a"), 409),
-        ("POST", "/api/nodes", {**entry("n"), "scheme": "https"}, 400),
+        ("POST", "/api/nodes", {**entry("n"), "scheme": "ftp"}, 400),
         ("POST", "/api/nodes", {**entry("p"), "is_proxy": True}, 409),
         ("POST", "/api/proxies", {**entry("q"), "nodes": [entry("a"), entry("a")]}, 400),
         ("POST", "/api/proxies/none/nodes", entry("n"), 404),

@@ -16,6 +16,13 @@ from lmcache_frontend.errors import Forbidden
         "fe80::1%eth0",
         "::ffff:169.254.169.254",
         "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::a9fe:a9fe",
+        "::a9fe:a9fe",
+        "::ffff:0:a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
+        "2001:0:a9fe:a9fe::1",
+        "fd20:ce::254",
+        "192.0.0.192",
         "fd00:ec2::254",
         "100.100.100.200",
         "168.63.129.16",
@@ -33,7 +40,9 @@ def test_a_pattern_can_allow_a_guarded_address() -> None:
         targets.check_address("169.254.169.254", 81, ("169.254.169.254:80",))
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "8.8.8.8"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "8.8.8.8", "64:ff9b::808:808", "2002:a00:1::1"]
+)
 def test_other_addresses_pass(address: str) -> None:
     targets.check_address(address, 80, ())
 

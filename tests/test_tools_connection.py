@@ -125,3 +125,11 @@ def test_contexts_that_are_no_json_are_named(environment: dict[str, str]) -> Non
     contexts_path(environment).write_text("{")
     with pytest.raises(UsageError, match="cannot read the contexts"):
         client(environment)
+
+
+def test_a_token_may_stand_behind_its_name_as_in_the_frontends_own_file(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "tokens"
+    path.write_text("# tokens\nci runner: 0123456789abcdef\nfedcba9876543210\n")
+    assert client(environment, "--token-file", str(path)).token == "0123456789abcdef"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
+from lmcache_frontend.access.tokens import split_line
 from lmcache_frontend.errors import UsageError
 
 from .contexts import Context, contexts_path, read_contexts
@@ -82,7 +83,9 @@ def _token(options: argparse.Namespace, environment: Mapping[str, str], context:
         first = next((line for line in lines if line and not line.startswith("#")), "")
         if not first:
             raise UsageError(f"--token-file: there is no token in {path}")
-        return _checked(first, path)
+        # The frontend's own file of tokens will do: there a name may stand before each.
+        named = split_line(first)
+        return _checked(named[1] if named else first, path)
     token = environment.get("LMCACHE_FRONTEND_TOKEN", "").strip()
     return _checked(token, "LMCACHE_FRONTEND_TOKEN") if token and not token.startswith(_SERVICE_LINKS) else None
 

@@ -19,14 +19,14 @@ from lmcache_frontend.errors import BadGateway, FrontendError
 from .exchange import Answer, Body, Incoming, Url, Wire, exchange, opened
 
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
-_EXIT_STATUSES = {401: 5, 403: 5, 409: 6}
+_EXIT_STATUSES = {401: 5, 403: 5, 409: 6, 429: 5}
 _SHOWN_CHARACTERS = 300
 
 
 class ServerError(FrontendError):
     """The frontend said no: ``status`` is the answer's, ``document`` what it said, None where that is no JSON object.
 
-    The exit status is 5 for 401 and 403, 6 for 409, else 1.
+    The exit status is 5 for 401, 403 and 429, 6 for 409, else 1.
     """
 
     def __init__(self, status: int, message: str, document: dict[str, Any] | None = None) -> None:
@@ -150,5 +150,6 @@ class FrontendClient(NamedTuple):
         text = detail if isinstance(detail, str) else answer.body.decode("utf-8", "replace").strip()
         message = f"{text[:_SHOWN_CHARACTERS] or answer.reason} (status {answer.status} of {self.shown})"
         if answer.status == 401:
-            message += "; give a token with --token-file or LMCACHE_FRONTEND_TOKEN"
+            a_token = "another token" if self.token else "a token"
+            message += f"; give {a_token} with --token-file, LMCACHE_FRONTEND_TOKEN or --ask-token"
         return ServerError(answer.status, message, document)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is asking: a local client is an operator, any other a viewer; and whether a browser asks for another site.
+"""Which clients are local, and whether a browser asks for another site.
 
 A reverse proxy on this machine connects from loopback too, and must not make the world an operator: so a local client
 also shows a loopback ``Host``, no forwarding field, and a socket owned by root, ourselves or a person.
@@ -30,7 +30,8 @@ class Client(NamedTuple):
     """What is known of who sent a request; header fields by their lower-case names.
 
     ``owner`` looks up the user that owns the peer's socket: a user id, None where it cannot be told; it is asked only
-    when the answer depends on it. It is None itself on systems without such a look-up.
+    when the answer depends on it. It is None itself on systems without such a look-up. ``address`` is the client's own
+    behind trusted proxies, and ``host`` what it asked them for; ``is_secure`` says whether it speaks TLS.
     """
 
     peer_host: str
@@ -39,26 +40,24 @@ class Client(NamedTuple):
     fields: dict[str, str]
     own_uid: int
     owner: Callable[[], int | None] | None
+    address: str = ""
+    is_secure: bool = False
 
 
-def authorize(client: Client, method: str, need: Need) -> None:
-    """Let the request pass, or say what would be needed.
+def check_page(client: Client, method: str, need: Need) -> None:
+    """Refuse what a browser asks for on behalf of another site: changes, and what only operators read.
 
     Raises: Forbidden.
     """
-    if need.role > Role.VIEWER:
-        reason = why_not_local(client)
-        if reason:
-            raise Forbidden(f"this needs an operator, who connects from this machine itself; {reason}")
     if need.changes:
         check_same_origin(client, method)
     elif need.role > Role.VIEWER and client.fields.get("sec-fetch-site") in ("cross-site", "same-site"):
         raise Forbidden("a page of another site asks for what only operators read")
 
 
-def role_of(client: Client) -> Role:
-    """Give the role of a client."""
-    return Role.VIEWER if why_not_local(client) else Role.OPERATOR
+def is_forwarded(fields: dict[str, str]) -> bool:
+    """Say whether a proxy passed a request on and said so."""
+    return any(name in _FORWARDING or name.startswith("x-forwarded-") for name in fields)
 
 
 def why_not_local(client: Client) -> str:
@@ -69,7 +68,7 @@ def why_not_local(client: Client) -> str:
         return "you speak HTTP/1.0, as reverse proxies do"
     if host_name(client.host) not in _LOOPBACK_HOSTS:
         return "you ask for a host other than localhost"
-    if any(name in _FORWARDING or name.startswith("x-forwarded-") for name in client.fields):
+    if is_forwarded(client.fields):
         return "the request was forwarded by a proxy"
     if client.owner is not None:
         uid = client.owner()
@@ -114,7 +113,10 @@ def check_same_origin(client: Client, method: str) -> None:
     site = client.fields.get("sec-fetch-site")
     for name, value in (("Origin", origin), ("Referer", referer)):
         if value is not None and not _is_own_page(value, client.host):
-            raise Forbidden(f"a change asked for by a page of another site: {name} is not this server")
+            raise Forbidden(
+                f"a change asked for by a page of another site: {name} is not this server, which was asked for as "
+                f"{client.host[:80]!r}; a reverse proxy has to pass Host on as it came"
+            )
     if site is not None and site != "same-origin":
         raise Forbidden(f"a change asked for by a page of another site: Sec-Fetch-Site is {site[:20]!r}")
     unproven = origin is None and referer is None and site is None

@@ -33,6 +33,7 @@ class Need(NamedTuple):
 
 
 ANYBODY = Need(Role.NONE, False)
+SIGNS_IN = Need(Role.NONE, True)
 READS = Need(Role.VIEWER, False)
 READS_SECRETS = Need(Role.OPERATOR, False)
 CHANGES = Need(Role.OPERATOR, True)
@@ -53,23 +54,38 @@ def _rows(method: str, need: Need, *paths: str) -> list[Row]:
     return [Row(method, path, need) for path in paths]
 
 
+# What is masked for everybody, and shown whole where an operator asks for it with ``?reveal=1``.
+REVEALABLE = frozenset(
+    {
+        "/api/nodes/{node}/conf",
+        "/api/nodes/{node}/meta",
+        "/api/nodes/{node}/inference",
+        "/api/nodes/{node}/env",
+        "/api/fleet/env",
+        "/api/fleet/drift",
+    }
+)
+
 OWN_ROWS: tuple[Row, ...] = (
     *_rows("GET", ANYBODY, "/", "/health", "/livez", "/readyz", "/api/whoami", "/config"),
     *_rows("POST", ANYBODY, "/config"),
     Row("GET", "/static/{path...}", ANYBODY),
+    *_rows("GET", ANYBODY, "/sign-in"),
+    *_rows("POST", SIGNS_IN, "/api/session"),
+    *_rows("DELETE", SIGNS_IN, "/api/session"),
     *_rows("GET", READS, "/api/nodes", "/api/proxies", "/api/proxies/{proxy}/nodes"),
     *_rows("GET", READS, "/metrics", "/api/sd", "/api/fleet", "/api/fleet/events", "/api/fleet/series"),
     *_rows("GET", READS, "/api/nodes/{node}/version", "/api/nodes/{node}/health", "/api/nodes/{node}/metrics"),
     *_rows("GET", READS, "/api/nodes/{node}/threads", "/api/nodes/{node}/loggers", "/api/nodes/{node}/periodic"),
     *_rows("GET", READS, "/api/nodes/{node}/backends", "/api/nodes/{node}/status", "/api/nodes/{node}/series"),
     *_rows("GET", READS, "/api/nodes/{node}/quota", "/api/config/catalogue"),
-    *_rows("GET", READS_SECRETS, "/api/config/rules", "/api/config/revisions", "/api/config/revisions/{revision}"),
-    *_rows("GET", READS_SECRETS, "/api/config/revisions/{revision}/diff", "/api/config/clients", "/api/audit"),
-    *_rows("POST", READS_SECRETS, "/api/config/preview"),
+    *_rows("GET", READS_SECRETS, "/api/audit"),
+    *_rows("GET", READS, "/api/config/rules", "/api/config/revisions", "/api/config/revisions/{revision}"),
+    *_rows("GET", READS, "/api/config/revisions/{revision}/diff", "/api/config/clients"),
+    *_rows("POST", READS, "/api/config/preview"),
     *_rows("POST", CHANGES, "/api/config/rollback"),
     *_rows("PUT", CHANGES, "/api/config/rules"),
-    *_rows("GET", READS_SECRETS, "/api/nodes/{node}/conf", "/api/nodes/{node}/meta", "/api/nodes/{node}/inference"),
-    *_rows("GET", READS_SECRETS, "/api/nodes/{node}/env", "/api/fleet/env", "/api/fleet/drift"),
+    *(Row("GET", path, READS) for path in sorted(REVEALABLE)),
     *_rows("GET", CHANGES, "/api/proxies/{proxy}/refresh"),
     *_rows("POST", CHANGES, "/api/nodes", "/api/proxies", "/api/proxies/{proxy}/nodes", "/api/proxies/{proxy}/refresh"),
     *_rows("GET", READS_SECRETS, "/api/fleet/actions", "/api/fleet/actions/{action}"),
@@ -95,17 +111,34 @@ NODE_ROWS: tuple[Row, ...] = (
     *_rows("GET", READS_SECRETS, "/config", "/env"),
 )
 
-# What a frontend behind us offers to viewers; its page is linked to and does not run through the proxy.
+# What a frontend behind us offers to viewers; its page is linked to and does not run through the proxy. What is masked
+# is left out: another release may not mask it, or may take us for an operator.
 FRONTEND_ROWS: tuple[Row, ...] = tuple(
     row
     for row in OWN_ROWS
-    if row.need.role <= Role.VIEWER and not row.path.startswith(("/static", "/api/whoami", "/config"))
+    if row.need.role <= Role.VIEWER
+    and row.path not in REVEALABLE
+    and (
+        row.path == "/api/config/catalogue"
+        or not row.path.startswith(("/static", "/sign-in", "/api/session", "/api/whoami", "/config", "/api/config"))
+    )
 )
 
 
-def own_need(method: str, pattern: str) -> Need:
-    """Give what a route of ours needs, by the pattern that it was matched with."""
+def own_need(method: str, pattern: str, query: str = "") -> Need:
+    """Give what a route of ours needs, by the pattern that it was matched with and the query."""
+    if query and pattern in REVEALABLE and method in READ_METHODS and reveals(query):
+        return READS_SECRETS
     return _OWN.get(("GET" if method == "HEAD" else method, pattern), CHANGES)
+
+
+def reveals(query: str) -> bool:
+    """Say whether a query asks for what is masked otherwise; whatever could be read as yes is one."""
+    return any(
+        unquote_to_bytes(name.replace("+", " ")).strip() == b"reveal"
+        and unquote_to_bytes(value) not in (b"", b"0", b"false")
+        for name, _, value in (pair.partition("=") for pair in query.replace(";", "&").split("&"))
+    )
 
 
 def node_need(method: str, target: str, *, is_frontend: bool = False) -> Need:

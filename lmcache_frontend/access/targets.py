@@ -14,9 +14,12 @@ from os.path import commonpath, isabs
 
 from lmcache_frontend.errors import Forbidden
 
-# AWS over IPv6, Alibaba Cloud, Azure's wire server; the usual 169.254.169.254 is link-local.
-_METADATA = frozenset({"fd00:ec2::254", "100.100.100.200", "168.63.129.16"})
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# AWS and Google Cloud over IPv6, Alibaba Cloud, Azure's wire server, Oracle Cloud; the usual 169.254.169.254 is
+# link-local.
+_METADATA = frozenset({"fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"})
+# IPv6 networks whose last 32 bits are an IPv4 address that is reached by them: NAT64, its local form, IPv4-compatible
+# and IPv4-translated addresses.
+_EMBEDDING = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")))
 
 
 def is_address_allowed(host: str, address: str, port: int, patterns: Iterable[str]) -> bool:
@@ -66,9 +69,14 @@ def _is_numeric(pattern: str) -> bool:
 
 def _is_guarded(address: str) -> bool:
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        elif parsed in _NAT64:
-            parsed = ipaddress.IPv4Address(parsed.packed[-4:])
-    return parsed.is_link_local or str(parsed) in _METADATA
+    return any(form.is_link_local or str(form) in _METADATA for form in (parsed, *_within(parsed)))
+
+
+def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """Give the IPv4 addresses that an IPv6 one leads to."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return []
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if any(address in network for network in _EMBEDDING):
+        found.append(ipaddress.IPv4Address(address.packed[-4:]))
+    return [form for form in found if form is not None]

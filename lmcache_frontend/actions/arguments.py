@@ -18,6 +18,7 @@ from lmcache_frontend.actions.wording import shown_target, shown_value
 from lmcache_frontend.cluster.adapters.answers import one_line
 from lmcache_frontend.errors import BadRequest
 from lmcache_frontend.http1.heads import HOP_BY_HOP
+from lmcache_frontend.masking import MASK, has_mask
 
 LEVELS = ("NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "WARN", "FATAL")
 OPERATIONS = ("create", "close", "recreate")
@@ -190,6 +191,8 @@ def _conf(members: Mapping[str, Any]) -> Conf:
     for key in values:
         if not key or len(key) > NAME_LIMIT:
             raise BadRequest(f"arguments.values has the key {key[:60]!r}, expected 1 to {NAME_LIMIT} characters")
+        if has_mask(values[key]):
+            raise BadRequest(f"{key[:60]} is {MASK}, which is shown in place of a secret; expected the secret itself")
     return Conf(values)
 
 

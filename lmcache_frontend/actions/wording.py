@@ -1,33 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests and answers in one short line, with control characters and secrets taken out. Pure.
 
-What is secret is decided in `masking`; here it is also looked for in texts that are no JSON, such as a script's output.
+What is secret is decided in `masking`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from lmcache_frontend.cluster.adapters.answers import Heard, error_words, failure_words, is_html, one_line
 from lmcache_frontend.errors import FrontendError
 from lmcache_frontend.http1.fetch import Question
-from lmcache_frontend.masking import MASK, is_secret, masked, masked_text
+from lmcache_frontend.masking import masked, masked_text
 
 WORDS_LIMIT = 200
 ANSWER_LIMIT = 1000
-
-_BEARER = re.compile(r"\b(Bearer|Basic)\s+[^\s\"',;]+", re.IGNORECASE)
-_find_name = re.compile(r"([A-Za-z_][\w.\-]{0,100})[\"']?[ \t]{0,3}[:=][ \t]{0,3}").search
-_match_value = re.compile(r"""("(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s,;&"']+)""").match
 
 
 def clean(text: str, limit: int = WORDS_LIMIT) -> str:
     """Give a text of somebody else's in one line, with what looks like a secret hidden."""
     # Cut before as well: it may be megabytes.
-    start = masked_text(text[: 4 * limit])
-    return one_line(_without_secret_pairs(_BEARER.sub(rf"\g<1> {MASK}", start)), limit)
+    return one_line(masked_text(text[: 4 * limit]), limit)
 
 
 def shown_value(name: str, value: Any, limit: int = WORDS_LIMIT) -> str:
@@ -75,19 +69,6 @@ def refusal_words(heard: Heard) -> str:
 def error_line(error: FrontendError) -> str:
     """Say why no answer came."""
     return clean(failure_words(error))
-
-
-def _without_secret_pairs(text: str) -> str:
-    """Hide what stands behind a secret's name and ``=`` or ``:``."""
-    kept, position = [], 0
-    while (name := _find_name(text, position)) is not None:
-        kept.append(text[position : name.end()])
-        position = name.end()
-        value = _match_value(text, position) if is_secret(name[1]) else None
-        if value is not None:
-            kept.append(MASK)
-            position = value.end()
-    return "".join(kept) + text[position:]
 
 
 def _dumped(value: Any) -> str:

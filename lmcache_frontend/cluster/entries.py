@@ -14,6 +14,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from lmcache_frontend.cluster.model import LOCAL_PROXY, Cluster, Node, Proxy, Source
+from lmcache_frontend.cluster.node_security import FIELDS, read_security
 from lmcache_frontend.errors import BadRequest
 from lmcache_frontend.http1.client import Endpoint
 
@@ -94,13 +95,13 @@ def read_node(entry: Any, proxy: str, source: Source) -> Node:
     else:
         bare = host.strip("[]")
         endpoint = Endpoint(_WILDCARDS.get(bare, bare), int(port))
-    if (scheme := entry.get("scheme", "http")) != "http":
-        raise BadRequest(f"scheme is {_shown(scheme)}, only 'http' can be spoken to nodes so far")
-    return Node(name, host, port, endpoint, source, proxy, _read_labels(entry), _read_extra(entry))
+    security = read_security(entry, endpoint.host, source, is_socket=not endpoint.port)
+    endpoint = endpoint._replace(tls=security.tls, token_file=security.token_file)
+    return Node(name, host, port, endpoint, source, proxy, _read_labels(entry), _read_extra(entry) | security.shown)
 
 
 def write_node(node: Node) -> dict[str, Any]:
-    """Give a node's entry as it was configured."""
+    """Give a node's entry as it was configured, without the names of files of this machine."""
     entry: dict[str, Any] = {"name": node.name, "host": node.host, "port": node.port, **node.extra}
     if node.labels:
         entry["labels"] = dict(node.labels)
@@ -248,7 +249,7 @@ def _read_labels(entry: dict[str, Any]) -> dict[str, str]:
 
 def _read_extra(entry: dict[str, Any]) -> dict[str, Any]:
     """Give the fields that are none of ours, if they can be given back as strict JSON."""
-    extra = {key: value for key, value in entry.items() if key not in _OWN_FIELDS}
+    extra = {key: value for key, value in entry.items() if key not in _OWN_FIELDS and key not in FIELDS}
     for key, value in extra.items():
         if not _can_be_given_back(value, EXTRA_DEPTH_LIMIT):
             raise BadRequest(f"{_shown(key)} holds a number that is not finite, or nests too deeply")

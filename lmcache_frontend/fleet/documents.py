@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from lmcache_frontend.cluster.model import LOCAL_PROXY, Cluster, Node
 from lmcache_frontend.fleet.snapshot import Figure, FleetSnapshot, NodeState, Problem, changes
+from lmcache_frontend.masking import masked
 
 Document = dict[str, Any]
 
@@ -70,11 +71,13 @@ def figures_document(figures: Mapping[str, Figure]) -> Document:
     return {name: {"value": _number(figure.value), "state": figure.state} for name, figure in figures.items()}
 
 
-def discovery_document(cluster: Cluster, states: Mapping[str, NodeState], own: str, *, direct: bool) -> list[Document]:
+def discovery_document(
+    cluster: Cluster, states: Mapping[str, NodeState], own: str, *, direct: bool, is_secure: bool = False
+) -> list[Document]:
     """Give the targets for Prometheus's HTTP service discovery: through this service, or each by its own address.
 
-    ``own`` is the authority that we were asked as. Sockets, and nodes behind proxies, have no address to be scraped at
-    directly, and are left out of direct targets.
+    ``own`` is the authority that we were asked as, ``is_secure`` whether that was over TLS. Sockets, and nodes behind
+    proxies, have no address to be scraped at directly, and are left out of direct targets.
     """
     found = []
     for proxy in cluster.proxies.values():
@@ -88,7 +91,7 @@ def discovery_document(cluster: Cluster, states: Mapping[str, NodeState], own: s
                 {
                     "targets": [target],
                     "labels": {
-                        "__scheme__": "http",
+                        "__scheme__": "https" if (node.endpoint.tls if direct else is_secure) else "http",
                         "__metrics_path__": path,
                         "__meta_lmcache_node": node.name,
                         "__meta_lmcache_proxy": proxy.name,
@@ -99,6 +102,17 @@ def discovery_document(cluster: Cluster, states: Mapping[str, NodeState], own: s
                 }
             )
     return found
+
+
+def masked_drift(document: Document) -> Document:
+    """Give the answer of ``GET /api/fleet/drift`` with the secrets in it hidden: that they differ is told."""
+    groups = [{**group, "keys": [_masked_key(entry) for entry in group["keys"]]} for group in document["groups"]]
+    return {**document, "groups": groups}
+
+
+def _masked_key(entry: Document) -> Document:
+    key = entry["key"]
+    return {**entry, "values": [{**held, "value": masked(key, held["value"])} for held in entry["values"]]}
 
 
 def nodes_with(variables: Iterable[tuple[str, Mapping[str, str] | None]], wanted: str) -> Document:

@@ -18,20 +18,41 @@ from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
 from lmcache_frontend.errors import BadGateway, FrontendError, GatewayTimeout
-from lmcache_frontend.http1.streams import Stream, timeval
+from lmcache_frontend.http1.node_tokens import NodeTokens
+from lmcache_frontend.http1.streams import Stream, Wire, timeval
 
 KEPT_IDLE_S = 4.0
 KEPT_PER_ENDPOINT = 64
 LIVENESS_CHECK_S = 1.0
 
 Permit = Callable[[str, int], None]
+# Gives a connection with TLS: it is told where that leads, and seconds.
+Secure = Callable[[socket.socket, "Endpoint", float], Wire]
+
+
+class TlsOptions(NamedTuple):
+    """How a node's TLS is spoken: the name that its certificate must have, and files, all of them in PEM.
+
+    ``ca`` has the authorities to trust in place of the system's; ``certificate`` and ``key`` are our own.
+    """
+
+    server_name: str
+    verify: bool = True
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
 
 
 class Endpoint(NamedTuple):
-    """Where a node listens: a host and port, or, with ``port`` 0, the path of a Unix socket."""
+    """Where a node listens: a host and port, or, with ``port`` 0, the path of a Unix socket.
+
+    ``tls`` is None where plain HTTP is spoken; ``token_file`` has a token that is sent to this node alone.
+    """
 
     host: str
     port: int
+    tls: TlsOptions | None = None
+    token_file: str = ""
 
     def __str__(self) -> str:
         """Show the address as people write it."""
@@ -68,6 +89,26 @@ class UnixConnection(HTTPConnection):
         self.sock = sock
 
 
+class _SecureConnection(HTTPConnection):
+    """An `HTTPConnection` over TLS."""
+
+    def __init__(self, address: str, endpoint: Endpoint, timeout: float, secure: Secure) -> None:
+        super().__init__(address, endpoint.port, timeout)
+        self._endpoint = endpoint
+        self._secure = secure
+
+    def connect(self) -> None:
+        """Connect and shake hands, both within the time-out."""
+        deadline_s = time.monotonic() + (self.timeout or 0.0)
+        super().connect()
+        raw = self.sock
+        try:
+            self.sock = self._secure(raw, self._endpoint, max(deadline_s - time.monotonic(), 0.001))
+        except BaseException:
+            raw.close()
+            raise
+
+
 class NodeConnection:
     """An open connection to a node."""
 
@@ -91,7 +132,14 @@ class NodeConnection:
             self._connection.close()
 
 
-def connect(endpoint: Endpoint, *, connect_timeout_s: float, send_timeout_s: float, permit: Permit) -> NodeConnection:
+def connect(
+    endpoint: Endpoint,
+    *,
+    connect_timeout_s: float,
+    send_timeout_s: float,
+    permit: Permit,
+    secure: Secure | None = None,
+) -> NodeConnection:
     """Open a connection to a node.
 
     ``permit`` is asked for each IP address and port that the host stands for and raises where it is forbidden; the
@@ -105,7 +153,8 @@ def connect(endpoint: Endpoint, *, connect_timeout_s: float, send_timeout_s: flo
     for address in resolve(endpoint.host, endpoint.port):
         try:
             permit(address, endpoint.port)
-            return _connected(HTTPConnection(address, endpoint.port, connect_timeout_s), endpoint, send_timeout_s)
+            connection = _connection(address, endpoint, connect_timeout_s, secure)
+            return _connected(connection, endpoint, send_timeout_s)
         except FrontendError as exc:
             failure = exc
     raise failure
@@ -128,10 +177,21 @@ def _shown_address(address: tuple[Any, ...]) -> str:
     return f"{address[0]}%{address[3]}" if len(address) > 3 and address[3] else str(address[0])
 
 
+def _connection(address: str, endpoint: Endpoint, timeout_s: float, secure: Secure | None) -> HTTPConnection:
+    if endpoint.tls is None:
+        return HTTPConnection(address, endpoint.port, timeout_s)
+    if secure is None:
+        raise BadGateway(f"{endpoint} speaks TLS, which is not spoken here")
+    return _SecureConnection(address, endpoint, timeout_s, secure)
+
+
 def _connected(connection: HTTPConnection, endpoint: Endpoint, send_timeout_s: float) -> NodeConnection:
     try:
         connection.connect()
         return NodeConnection(connection, endpoint, send_timeout_s)
+    except FrontendError as exc:
+        connection.close()
+        raise BadGateway(f"{endpoint}: {exc}") from exc
     except TimeoutError as exc:
         connection.close()
         raise GatewayTimeout(f"{endpoint} did not accept a connection within {connection.timeout:g} s") from exc
@@ -146,12 +206,23 @@ class Pool:
     Each endpoint has a deque, whose ``append`` and ``pop`` are atomic: on the way of a request there is no lock.
     """
 
-    def __init__(self, *, connect_timeout_s: float, send_timeout_s: float, permit: Permit) -> None:
-        """Take what `connect` wants."""
+    def __init__(
+        self, *, connect_timeout_s: float, send_timeout_s: float, permit: Permit, secure: Secure | None = None
+    ) -> None:
+        """Take what `connect` wants; without ``secure`` no TLS can be spoken."""
         self._connect_timeout_s = connect_timeout_s
         self._send_timeout_s = send_timeout_s
         self._permit = permit
+        self._secure = secure
+        self._tokens = NodeTokens()
         self._idle: dict[Endpoint, deque[NodeConnection]] = {}
+
+    def authorization(self, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+        """Give the field with which we show a node who we are, where its entry has a token for that.
+
+        Raises: BadGateway.
+        """
+        return (("Authorization", f"Bearer {self._tokens.read(endpoint.token_file)}"),) if endpoint.token_file else ()
 
     def acquire(self, endpoint: Endpoint, *, max_idle_s: float = KEPT_IDLE_S) -> NodeConnection:
         """Give a connection that has been idle for at most so long, else a new one.
@@ -181,6 +252,7 @@ class Pool:
             connect_timeout_s=usual_s if connect_timeout_s is None else min(connect_timeout_s, usual_s),
             send_timeout_s=self._send_timeout_s,
             permit=self._permit,
+            secure=self._secure,
         )
 
     def release(self, connection: NodeConnection) -> None:

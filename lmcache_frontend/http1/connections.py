@@ -8,6 +8,8 @@ import socket
 import threading
 import time
 
+from lmcache_frontend.http1.streams import Wire
+
 
 class Connections:
     """The open connections of a server."""
@@ -15,8 +17,8 @@ class Connections:
     def __init__(self) -> None:
         """Start with none."""
         self._changed = threading.Condition()
-        self._open: set[socket.socket] = set()
-        self._idle: set[socket.socket] = set()
+        self._open: set[Wire] = set()
+        self._idle: set[Wire] = set()
         self.draining = False
 
     @property
@@ -24,12 +26,12 @@ class Connections:
         """Give the number of open connections."""
         return len(self._open)
 
-    def opened(self, sock: socket.socket) -> None:
+    def opened(self, sock: Wire) -> None:
         """Note a new connection."""
         with self._changed:
             self._open.add(sock)
 
-    def closed(self, sock: socket.socket) -> None:
+    def closed(self, sock: Wire) -> None:
         """Note that a connection has ended."""
         with self._changed:
             self._open.discard(sock)
@@ -37,13 +39,13 @@ class Connections:
             if self.draining:
                 self._changed.notify_all()
 
-    def waits(self, sock: socket.socket) -> None:
+    def waits(self, sock: Wire) -> None:
         """Note that a connection waits for its next request; a set's own methods are atomic."""
         self._idle.add(sock)
         if self.draining:
             _stop_receiving(sock)
 
-    def works(self, sock: socket.socket) -> None:
+    def works(self, sock: Wire) -> None:
         """Note that a request has come on a connection."""
         self._idle.discard(sock)
 
@@ -59,6 +61,6 @@ class Connections:
             return not self._open
 
 
-def _stop_receiving(sock: socket.socket) -> None:
+def _stop_receiving(sock: Wire) -> None:
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RD)

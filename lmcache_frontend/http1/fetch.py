@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import socket
 import time
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from lmcache_frontend.errors import BadGateway, FrontendError, GatewayTimeout, PeerClosed
 from lmcache_frontend.http1 import heads
-from lmcache_frontend.http1.client import Endpoint, Pool
+from lmcache_frontend.http1.client import Endpoint, Pool, TlsOptions
 from lmcache_frontend.http1.framing import response_body_length
 from lmcache_frontend.http1.streams import RECEIVE_BYTES, Body, Stream, timeval
 
@@ -58,6 +57,7 @@ def send(
     Raises: BadGateway (no connection, malformed or too long an answer), GatewayTimeout.
     """
     deadline_s = time.monotonic() + timeout_s
+    question = question._replace(fields=(*question.fields, *pool.authorization(endpoint)))
     connection = pool.open(endpoint, connect_timeout_s=timeout_s)
     try:
         stream = _TimedStream(connection.stream, deadline_s)
@@ -155,23 +155,16 @@ def _read_head(stream: Stream) -> heads.ResponseHead:
     return heads.parse_response(raw)
 
 
-def ask_url(url: str, *, timeout_s: float, limit_bytes: int = 16 * 1024 * 1024) -> bytes:
+def ask_url(pool: Pool, url: str, *, timeout_s: float, limit_bytes: int = 16 * 1024 * 1024) -> bytes:
     """GET an address that is no node's, over http or https, and give the body of whatever status it has.
 
-    Raises: BadGateway, GatewayTimeout.
+    It is connected to as nodes are: to the address that the pool's ``permit`` has seen. Redirects are not followed.
+    Raises: BadGateway, GatewayTimeout, Forbidden.
     """
     parts = urlsplit(url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.netloc, timeout=timeout_s)
-    try:
-        connection.request("GET", f"{parts.path or '/'}?{parts.query}", headers={"Accept": "application/json"})
-        body = connection.getresponse().read(limit_bytes + 1)
-    except TimeoutError as exc:
-        raise GatewayTimeout(f"{parts.netloc} did not answer within {timeout_s:g} s") from exc
-    except (OSError, HTTPException) as exc:
-        raise BadGateway(f"{parts.netloc}: {getattr(exc, 'strerror', None) or 'no answer in HTTP'}") from exc
-    finally:
-        connection.close()
-    if len(body) > limit_bytes:
-        raise BadGateway(f"{parts.netloc} answered with over {limit_bytes} bytes")
-    return body
+    host = parts.hostname or ""
+    is_secure = parts.scheme == "https"
+    tls = TlsOptions(host) if is_secure else None
+    endpoint = Endpoint(host, parts.port or (443 if is_secure else 80), tls)
+    question = Question("GET", f"{parts.path or '/'}?{parts.query}", (("Accept", "application/json"),))
+    return send(pool, endpoint, parts.netloc, question, timeout_s=timeout_s, limit_bytes=limit_bytes).body

@@ -10,6 +10,7 @@ Source: RFC 9110 sections 7.6 (forwarding) and 10.2.2 (Location), RFC 3986 secti
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from lmcache_frontend.errors import LoopDetected
 from lmcache_frontend.http1 import heads
@@ -36,24 +37,33 @@ _match_own_address = re.compile(r"(?:https?:)?//([^/?#]*)(.*)", re.IGNORECASE | 
 _match_plain_segment = re.compile(r"[^:/?#]+(?:[/?#].*)?", re.DOTALL).fullmatch
 
 
+class Own(NamedTuple):
+    """Which of a client's credentials are ours and not the node's: a cookie by its name, and ``Authorization``."""
+
+    cookie: str = ""
+    authorization: bool = False
+
+
 def request_fields(
-    request: heads.RequestHead, *, host: str, body_length: int, client_host: str, own_cookie: str
+    request: heads.RequestHead, *, host: str, body_length: int, client_host: str, own: Own, scheme: str = "http"
 ) -> heads.Fields:
-    """Give the fields to send to the node that listens as ``host``.
+    """Give the fields to send to the node that listens as ``host``, for a client who spoke such a scheme with us.
 
     Raises: LoopDetected where the request came through too many of our kind already.
     """
     combined = request.combined
     dropped = _dropped(_REQUEST_DROPPED, combined)
+    if own.authorization:
+        dropped = dropped | {"authorization"}
     fields = [("Host", host)]
     fields += [field for field in request.fields if field[0].lower() not in dropped]
-    if own_cookie and "cookie" in combined:
-        fields = _without_own_cookie(fields, own_cookie)
+    if own.cookie and "cookie" in combined:
+        fields = _without_own_cookie(fields, own.cookie)
     if body_length == CHUNKED:
         fields.append(("Transfer-Encoding", "chunked"))
     elif body_length or "content-length" in combined:
         fields.append(("Content-Length", str(body_length)))
-    return fields + _provenance(request, client_host)
+    return fields + _provenance(request, client_host, scheme)
 
 
 def response_fields(response: heads.ResponseHead, *, host: str, target: str, own_cookie: str) -> heads.Fields:
@@ -113,7 +123,7 @@ def _dropped(always: frozenset[str], combined: dict[str, str]) -> frozenset[str]
     return always if named <= _PLAIN_OPTIONS else always | named
 
 
-def _provenance(request: heads.RequestHead, client_host: str) -> heads.Fields:
+def _provenance(request: heads.RequestHead, client_host: str, scheme: str) -> heads.Fields:
     """Give the fields that tell the node, and any proxy behind it, which way the request came."""
     combined = request.combined
     via = combined.get("via")
@@ -126,7 +136,7 @@ def _provenance(request: heads.RequestHead, client_host: str) -> heads.Fields:
         ("X-Forwarded-For", client_host if earlier is None else f"{earlier}, {client_host}"),
     ]
     if "x-forwarded-proto" not in combined:
-        fields.append(("X-Forwarded-Proto", "http"))
+        fields.append(("X-Forwarded-Proto", scheme))
     if "x-forwarded-host" not in combined and request.host:
         fields.append(("X-Forwarded-Host", request.host))
     return fields

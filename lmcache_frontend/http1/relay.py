@@ -9,6 +9,7 @@ Source: RFC 9112 sections 6 to 9.
 from __future__ import annotations
 
 import contextlib
+import errno
 import select
 import socket
 import threading
@@ -28,8 +29,9 @@ from lmcache_frontend.errors import (
 from lmcache_frontend.http1 import forwarding, heads
 from lmcache_frontend.http1.client import KEPT_IDLE_S, LIVENESS_CHECK_S, Endpoint, NodeConnection, Pool
 from lmcache_frontend.http1.exchange import Exchange
+from lmcache_frontend.http1.forwarding import Own
 from lmcache_frontend.http1.framing import CHUNKED, UNTIL_CLOSE, response_body_length
-from lmcache_frontend.http1.streams import RECEIVE_BYTES, Body
+from lmcache_frontend.http1.streams import RECEIVE_BYTES, Body, Wire
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 FRESH_S = 1.0
@@ -55,33 +57,38 @@ class _Stale(Exception):
 
 
 def relay(
-    exchange: Exchange, destination: Destination, pool: Pool, *, node_timeout_s: float, own_cookie: str = ""
+    exchange: Exchange,
+    destination: Destination,
+    pool: Pool,
+    *,
+    node_timeout_s: float,
+    own: Own = Own(),
 ) -> None:
     """Carry an exchange out with a node that may be silent for so long.
 
-    ``own_cookie`` names the cookie that is ours and not the node's.
+    ``own`` says which of the client's credentials are for us and not for the node.
 
     Raises: BadGateway, GatewayTimeout, LoopDetected and the client's own faults, all before the client was answered;
     PeerClosed after.
     """
-    _Trip(exchange, destination, pool, node_timeout_s, own_cookie).run()
+    _Trip(exchange, destination, pool, node_timeout_s, own).run()
 
 
 class _Trip:
     """One request's way to a node and back."""
 
-    __slots__ = ("connection", "destination", "exchange", "node_timeout_s", "own_cookie", "pool", "still_sending")
+    __slots__ = ("connection", "destination", "exchange", "node_timeout_s", "own", "pool", "still_sending")
 
     connection: NodeConnection
 
     def __init__(
-        self, exchange: Exchange, destination: Destination, pool: Pool, node_timeout_s: float, own_cookie: str
+        self, exchange: Exchange, destination: Destination, pool: Pool, node_timeout_s: float, own: Own
     ) -> None:
         self.exchange = exchange
         self.destination = destination
         self.pool = pool
         self.node_timeout_s = node_timeout_s
-        self.own_cookie = own_cookie
+        self.own = own
         self.still_sending = False
 
     def run(self) -> None:
@@ -115,7 +122,7 @@ class _Trip:
         """Write the head for the node, or give it again where the same request has gone this way before."""
         exchange, destination = self.exchange, self.destination
         known = exchange.stream.facts.get("node head")
-        if known is not None and known[0] is exchange.request and known[1] is destination:
+        if known is not None and known[0] is exchange.request and known[1] is destination and known[3] == self.own:
             head: bytes = known[2]
             return head
         fields = forwarding.request_fields(
@@ -123,10 +130,15 @@ class _Trip:
             host=destination.host,
             body_length=exchange.body.length,
             client_host=str(exchange.peer[0]) if exchange.peer else "unknown",
-            own_cookie=self.own_cookie,
+            own=self.own,
+            scheme="https" if exchange.stream.is_secure else "http",
         )
+        if destination.endpoint.token_file:
+            fields = [field for field in fields if field[0].lower() != "authorization"]
+            fields += self.pool.authorization(destination.endpoint)
         head = heads.render_request(exchange.request.method, destination.target, fields)
-        exchange.stream.facts["node head"] = (exchange.request, destination, head)
+        if not destination.endpoint.token_file:
+            exchange.stream.facts["node head"] = (exchange.request, destination, head, self.own)
         return head
 
     def _reconnect(self) -> None:
@@ -180,15 +192,20 @@ class _Trip:
         Raises: _Answered, TimeoutError.
         """
         client, node = self.exchange.stream, self.connection.stream
+        if client.has_ahead():
+            return
         ready = select.poll()
         ready.register(client.sock, select.POLLIN)
         ready.register(node.sock, select.POLLIN)
         node_number = node.sock.fileno()
-        found = ready.poll(client.receive_timeout_s * 1000)
-        if not found:
-            raise TimeoutError
-        if any(number == node_number for number, _ in found):
-            raise _Answered
+        deadline_s = time.monotonic() + client.receive_timeout_s
+        while found := ready.poll(max(deadline_s - time.monotonic(), 0.0) * 1000):
+            # With TLS a node may also say what is no part of an answer.
+            if any(number == node_number for number, _ in found) and not (node.is_secure and node.is_quiet()):
+                raise _Answered
+            if any(number != node_number for number, _ in found):
+                return
+        raise TimeoutError
 
     def _keep_sending(self, unsent: bytes, chunked: bool) -> None:
         stream = self.connection.stream
@@ -253,7 +270,9 @@ class _Trip:
                 return self.connection.stream.sock.recv(RECEIVE_BYTES)
             except BlockingIOError:
                 self._check_patience(silent_since_s)
-            except OSError:
+            except OSError as exc:
+                if exc.errno == errno.EPROTO:
+                    raise BadGateway(f"{self.destination.endpoint}: {exc.strerror}") from exc
                 return b""
 
     def _check_patience(self, silent_since_s: float) -> None:
@@ -308,7 +327,7 @@ class _Trip:
             rendered: bytes = known[2]
             return rendered
         fields = forwarding.response_fields(
-            head, host=destination.host, target=destination.target, own_cookie=self.own_cookie
+            head, host=destination.host, target=destination.target, own_cookie=self.own.cookie
         )
         declared = head.combined.get("content-length")
         if chunked:
@@ -366,7 +385,7 @@ def _chunk(piece: bytes | memoryview) -> bytes:
     return b"%x\r\n%b\r\n" % (len(piece), bytes(piece))
 
 
-def _wake(sock: socket.socket) -> None:
+def _wake(sock: Wire) -> None:
     """Let a thread that may still be sending on this socket fail."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)

@@ -24,14 +24,17 @@ from lmcache_frontend.http1 import heads
 from lmcache_frontend.http1.connections import Connections
 from lmcache_frontend.http1.exchange import Exchange, error_body, http_date
 from lmcache_frontend.http1.framing import request_body_length
-from lmcache_frontend.http1.streams import Stream, read_request_head
+from lmcache_frontend.http1.streams import Stream, Wire, read_request_head
 
 logger = logging.getLogger(__name__)
 
 TURNED_AWAY_AT_ONCE = 64
+TURNED_AWAY_WITHIN_S = 2.0
 OUT_OF_DESCRIPTORS_PAUSE_S = 0.05
 
 Handler = Callable[[Exchange], None]
+# Gives a client's connection with TLS, None where that failed and it is closed; it is told whose it is, and seconds.
+Secure = Callable[[socket.socket, Any, float], "Wire | None"]
 
 
 class Limits(NamedTuple):
@@ -54,14 +57,17 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 512
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], handle: Handler, limits: Limits = Limits()) -> None:
-        """Bind and listen; ``handle`` may be called in many threads at once.
+    def __init__(
+        self, address: tuple[str, int], handle: Handler, limits: Limits = Limits(), *, secure: Secure | None = None
+    ) -> None:
+        """Bind and listen; ``handle`` may be called in many threads at once, with ``secure`` over TLS alone.
 
         The base class wants a handler class, which stays unused: connections are served by `serve_connection`.
 
         Raises: OSError where the address cannot be bound.
         """
         self._handle = handle
+        self._secure = secure
         self.limits = limits
         self.connections = Connections()
         self._out_of_descriptors = False
@@ -119,15 +125,31 @@ class Server(ThreadingHTTPServer):
 
     def _serve(self, sock: socket.socket, peer: Any) -> None:
         try:
-            serve_connection(sock, peer, self._handle, self.limits, self.connections)
+            wire = self._secured(sock, peer, self.limits.head_timeout_s)
+            if wire is not None:
+                serve_connection(wire, peer, self._handle, self.limits, self.connections)
         finally:
             self.connections.closed(sock)
+
+    def _secured(self, sock: socket.socket, peer: Any, timeout_s: float) -> Wire | None:
+        """Give the connection as it is spoken over, None where the client's TLS failed and it is closed."""
+        if self._secure is None:
+            return sock
+        # Who has not shaken hands has not asked for anything: a drain does not wait for it.
+        self.connections.waits(sock)
+        try:
+            return self._secure(sock, peer, timeout_s)
+        finally:
+            self.connections.works(sock)
 
     def _turn_away(self, sock: socket.socket, peer: Any) -> None:
         """Answer 503 and close gently, in a thread, so that the answer arrives and accepting goes on."""
         logger.warning("turned away %s: %d connections are open", peer, self.limits.max_connections)
         try:
-            stream = Stream(sock, send_timeout_s=1.0)
+            wire = self._secured(sock, peer, TURNED_AWAY_WITHIN_S)
+            if wire is None:
+                return
+            stream = Stream(wire, send_timeout_s=1.0)
             _answer_error(stream, None, ServiceUnavailable("too many connections", fields=(("Retry-After", "1"),)))
             stream.drain_and_close()
         except (OSError, PeerClosed):
@@ -137,7 +159,7 @@ class Server(ThreadingHTTPServer):
 
 
 def serve_connection(
-    sock: socket.socket, peer: Any, handle: Handler, limits: Limits, connections: Connections | None = None
+    sock: Wire, peer: Any, handle: Handler, limits: Limits, connections: Connections | None = None
 ) -> None:
     """Serve one accepted connection in this thread until it ends; never raises for what a client does."""
     try:

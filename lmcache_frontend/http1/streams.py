@@ -12,7 +12,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from lmcache_frontend.errors import FrontendError, HeadTooLarge, PeerClosed, RequestTimeout, UriTooLong
 from lmcache_frontend.http1.framing import CHUNKED, UNTIL_CLOSE, ChunkDecoder
@@ -24,14 +24,53 @@ DRAIN_LIMIT_BYTES = 1024 * 1024
 DRAIN_LIMIT_S = 2.0
 
 
+class Wire(Protocol):
+    """What a stream asks of its socket: a plain one has it, and so has one that speaks TLS."""
+
+    @property
+    def family(self) -> int:
+        """Give the address family."""
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """Receive."""
+
+    def recv_into(self, buffer: memoryview, /) -> int:
+        """Receive into a buffer."""
+
+    def send(self, data: bytes | memoryview, /) -> int:
+        """Send some."""
+
+    def sendall(self, data: bytes | memoryview, /) -> None:
+        """Send everything."""
+
+    def shutdown(self, how: int, /) -> None:
+        """End one way or both."""
+
+    def close(self) -> None:
+        """Close."""
+
+    def setsockopt(self, level: int, option: int, value: int | bytes, /) -> None:
+        """Set an option."""
+
+    def setblocking(self, flag: bool, /) -> None:
+        """Wait, or not."""
+
+    def fileno(self) -> int:
+        """Give the descriptor."""
+
+    def getsockname(self) -> Any:
+        """Give our own address."""
+
+
 class Stream:
-    """One connected TCP or Unix stream socket."""
+    """One connected stream socket, TCP or Unix, plain or with TLS."""
 
-    __slots__ = ("facts", "pending", "receive_timeout_s", "sock")
+    __slots__ = ("facts", "is_secure", "pending", "receive_timeout_s", "sock")
 
-    def __init__(self, sock: socket.socket, *, send_timeout_s: float) -> None:
+    def __init__(self, sock: Wire, *, send_timeout_s: float) -> None:
         """Take over a connected socket; a send without progress for so long fails."""
         self.sock = sock
+        self.is_secure = not isinstance(sock, socket.socket)
         self.pending = b""
         # What the users of the stream work out once for a connection, each under a key of its own.
         self.facts: dict[str, Any] = {}
@@ -121,6 +160,10 @@ class Stream:
         except OSError:
             return False
         return False
+
+    def has_ahead(self) -> bool:
+        """Say whether there is something to receive that waiting at the socket would not show."""
+        return bool(self.pending) or (self.is_secure and not self.is_quiet())
 
     def reset_at_close(self) -> None:
         """Let closing break the connection, where a regular end would make a part look like the whole."""

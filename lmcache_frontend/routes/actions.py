@@ -15,6 +15,7 @@ from lmcache_frontend.actions.ledger import Progress
 from lmcache_frontend.actions.outcomes import Line
 from lmcache_frontend.audit import Deed
 from lmcache_frontend.http1.exchange import Exchange
+from lmcache_frontend.routes.auditing import recording
 from lmcache_frontend.routes.metrics import query_of
 from lmcache_frontend.routes.services import Services, actor, read_json, respond_json
 
@@ -51,7 +52,9 @@ def stop(exchange: Exchange, services: Services, parameters: dict[str, str]) -> 
 
     Raises: NotFound.
     """
-    respond_json(exchange, services.actions().stop(parameters["action"]).document)
+    with recording(exchange, services, "stop action", parameters["action"]):
+        progress = services.actions().stop(parameters["action"])
+    respond_json(exchange, progress.document)
 
 
 def recent(exchange: Exchange, services: Services, _: dict[str, str]) -> None:

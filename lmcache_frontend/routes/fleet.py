@@ -20,13 +20,15 @@ from lmcache_frontend.cluster.adapters.probe import probe
 from lmcache_frontend.cluster.adapters.read import read
 from lmcache_frontend.cluster.model import Node
 from lmcache_frontend.errors import BadRequest, FrontendError, NotFound, ServiceUnavailable
-from lmcache_frontend.fleet.documents import event_document, fleet_document, nodes_with
+from lmcache_frontend.fleet.documents import event_document, fleet_document, masked_drift, nodes_with
 from lmcache_frontend.fleet.filters import parse_filter
 from lmcache_frontend.fleet.own_metrics import labels_of
 from lmcache_frontend.fleet.prometheus import fetch_series
 from lmcache_frontend.fleet.snapshot import FleetSnapshot, key_of
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.http1.fetch import ask_url
+from lmcache_frontend.masking import is_secret, masked, masked_mapping
+from lmcache_frontend.routes.auditing import revealed
 from lmcache_frontend.routes.metrics import query_of
 from lmcache_frontend.routes.services import Services, respond_json
 
@@ -36,6 +38,7 @@ KEEP_ALIVE_INTERVAL_S = 15.0
 KEPT_S = 24 * 3600.0
 PROMETHEUS_TIMEOUT_S = 10.0
 ENVIRONMENTS_AT_ONCE = 8
+MASKED_ITEMS = frozenset({"conf", "meta", "inference", "env"})
 _NOTHING = FleetSnapshot(0, 0.0, 0.0, {}, {}, ())
 
 
@@ -86,32 +89,43 @@ def node_series(exchange: Exchange, services: Services, parameters: dict[str, st
 
 def drift(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     """Give where configurations and versions differ between nodes of a kind."""
-    respond_json(exchange, services.collector().drift())
+    document = services.collector().drift()
+    respond_json(exchange, document if revealed(exchange, services, "differences", "fleet") else masked_drift(document))
 
 
 def environments(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     """Find the nodes with ``?filter=NAME`` or ``NAME=VALUE`` in their environment, which is asked for now, never kept.
+
+    What is secret in a value is masked before it is compared: nobody is to find it out by guesses.
 
     Raises: BadRequest.
     """
     wanted = _last(exchange, "filter")
     if not wanted:
         raise BadRequest("filter is missing, expected NAME or NAME=VALUE")
+    name, has_value = wanted.partition("=")[:2]
+    is_revealed = revealed(exchange, services, f"which environments have a certain {name}", "fleet")
+    if has_value and not is_revealed and is_secret(name):
+        raise BadRequest(f"values of {name[:80]} are secret: expected the name alone, or reveal=1 of an operator")
     nodes = [node for proxy in services.registry.snapshot.proxies.values() for node in proxy.nodes.values()]
     with ThreadPoolExecutor(ENVIRONMENTS_AT_ONCE) as pool:
         readings = list(pool.map(lambda node: _environment(services, node), nodes))
+    if not is_revealed:
+        readings = [None if reading is None else masked_mapping(reading) for reading in readings]
     keys = [key_of(node.proxy, node.name) for node in nodes]
     respond_json(exchange, nodes_with(zip(keys, readings, strict=True), wanted))
 
 
 def respond_item(exchange: Exchange, services: Services, name: str, item: str) -> None:
-    """Give what a node says of one of the adapters' items.
+    """Give what a node says of one of the adapters' items, secrets masked unless they are asked for.
 
     Raises: NotFound, Conflict.
     """
     node, key = _node(services, name)
+    is_masked = item in MASKED_ITEMS and not revealed(exchange, services, item, name)
     reading = _read(services, node, key, item)
-    answer = {"state": reading.state.value, "reason": reading.reason, "read_at": time.time(), "data": reading.data}
+    data = masked("", reading.data) if is_masked else reading.data
+    answer = {"state": reading.state.value, "reason": reading.reason, "read_at": time.time(), "data": data}
     respond_json(exchange, answer)
 
 
@@ -176,7 +190,7 @@ def _respond_series(exchange: Exchange, services: Services, key: str | None) -> 
     capacity = (state.figures if state else collector.snapshot.totals).get("cpu_capacity_bytes")
     try:
         longer = fetch_series(
-            lambda target: ask_url(url + target, timeout_s=PROMETHEUS_TIMEOUT_S),
+            lambda target: ask_url(services.pool, url + target, timeout_s=PROMETHEUS_TIMEOUT_S),
             names,
             {} if state is None else labels_of(state),
             since=since,

@@ -27,7 +27,14 @@ def _item(item: str) -> Handler:
     return handle
 
 
+SESSION_ROUTES = (
+    Route("POST", "/api/session", _later("sessions", "sign_in")),
+    Route("DELETE", "/api/session", _later("sessions", "sign_out")),
+    Route("GET", "/sign-in", _later("sessions", "follow_invitation")),
+)
+
 CONFIGURATION_ROUTES = (
+    *SESSION_ROUTES,
     Route("GET", "/config", _later("remote_config", "configuration")),
     Route("POST", "/config", _later("remote_config", "configuration")),
     Route("GET", "/api/config/rules", _later("remote_config", "rules")),

@@ -64,7 +64,9 @@ def discovery(exchange: Exchange, services: Services, _: dict[str, str]) -> None
         raise ServiceUnavailable(f"the list of nodes may be incomplete: {fault}")
     cluster = services.registry.snapshot
     own = exchange.request.host or f"localhost:{services.settings.port}"
-    respond_json(exchange, discovery_document(cluster, services.collector().snapshot.nodes, own, direct=direct))
+    states = services.collector().snapshot.nodes
+    is_secure = exchange.stream.is_secure
+    respond_json(exchange, discovery_document(cluster, states, own, direct=direct, is_secure=is_secure))
 
 
 def query_of(exchange: Exchange) -> dict[str, list[str]]:

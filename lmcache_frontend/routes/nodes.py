@@ -10,6 +10,8 @@ from lmcache_frontend.cluster.model import LOCAL_PROXY, Source
 from lmcache_frontend.cluster.sources import refresh_proxy
 from lmcache_frontend.errors import BadRequest, NotFound
 from lmcache_frontend.http1.exchange import Exchange
+from lmcache_frontend.routes.auditing import recording
+from lmcache_frontend.routes.entry_targets import checked, require_no_files
 from lmcache_frontend.routes.services import Route, Services, read_json, respond_json
 
 
@@ -44,7 +46,8 @@ def refresh(exchange: Exchange, services: Services, parameters: dict[str, str]) 
 
     Raises: NotFound, BadGateway, GatewayTimeout.
     """
-    nodes = refresh_proxy(services.registry, parameters["proxy"], services.fetch_json)
+    with recording(exchange, services, "refresh proxy", parameters["proxy"]):
+        nodes = refresh_proxy(services.registry, parameters["proxy"], services.fetch_json)
     respond_json(exchange, {"status": "success", "nodes": [write_node(node) for node in nodes]})
 
 
@@ -53,7 +56,9 @@ def add_proxy(exchange: Exchange, services: Services, _: dict[str, str]) -> None
 
     Raises: BadRequest, Conflict.
     """
-    _add_proxy(services, read_json(exchange))
+    entry = read_json(exchange)
+    with recording(exchange, services, "add proxy", _name(entry), _address(entry)):
+        services.registry.add_proxy(_read_proxy(entry, services))
     _respond_done(exchange, "Proxy added")
 
 
@@ -62,8 +67,7 @@ def add_node_to_proxy(exchange: Exchange, services: Services, parameters: dict[s
 
     Raises: BadRequest, NotFound, Conflict.
     """
-    services.registry.add_node(read_node(read_json(exchange), parameters["proxy"], Source.API))
-    _respond_done(exchange, "Node added")
+    _add_node(exchange, services, read_json(exchange), parameters["proxy"])
 
 
 def add_node(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
@@ -73,11 +77,11 @@ def add_node(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     """
     entry = read_json(exchange)
     if _is_proxy(entry, default=False):
-        _add_proxy(services, entry)
+        with recording(exchange, services, "add proxy", _name(entry), _address(entry)):
+            services.registry.add_proxy(_read_proxy(entry, services))
         _respond_done(exchange, "Proxy added")
         return
-    services.registry.add_node(read_node(entry, _proxy_id(entry) or LOCAL_PROXY, Source.API))
-    _respond_done(exchange, "Node added")
+    _add_node(exchange, services, entry, _proxy_id(entry) or LOCAL_PROXY)
 
 
 def update_node(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
@@ -91,10 +95,15 @@ def update_node(exchange: Exchange, services: Services, parameters: dict[str, st
     if _is_proxy(entry, default=node_name is None) != (node_name is None):
         raise BadRequest("is_proxy cannot be changed; delete this entry and add another")
     if node_name is None:
-        registry.update_proxy(proxy_name, _read_proxy(entry), keep_nodes="nodes" not in entry)
+        with recording(exchange, services, "change proxy", proxy_name, f"{_name(entry)} at {_address(entry)}"):
+            require_no_files(registry.snapshot.proxies[proxy_name].address)
+            registry.update_proxy(proxy_name, _read_proxy(entry, services), keep_nodes="nodes" not in entry)
         _respond_done(exchange, "Proxy updated")
         return
-    registry.update_node(parameters["node"], read_node(entry, _proxy_id(entry) or proxy_name, Source.API))
+    with recording(exchange, services, "change node", parameters["node"], f"{_name(entry)} at {_address(entry)}"):
+        require_no_files(registry.snapshot.proxies[proxy_name].nodes.get(node_name))
+        node = read_node(entry, _proxy_id(entry) or proxy_name, Source.API)
+        registry.update_node(parameters["node"], checked(node, services.settings))
     _respond_done(exchange, "Node updated")
 
 
@@ -103,22 +112,35 @@ def delete_node(exchange: Exchange, services: Services, parameters: dict[str, st
 
     Raises: NotFound, Conflict.
     """
-    services.registry.delete(parameters["node"])
+    with recording(exchange, services, "delete node", parameters["node"]):
+        services.registry.delete(parameters["node"])
     _respond_done(exchange, "Node deleted")
 
 
-def _add_proxy(services: Services, entry: dict[str, Any]) -> None:
-    services.registry.add_proxy(_read_proxy(entry))
+def _add_node(exchange: Exchange, services: Services, entry: dict[str, Any], proxy: str) -> None:
+    name = _name(entry) if proxy == LOCAL_PROXY else f"{proxy}/{_name(entry)}"
+    with recording(exchange, services, "add node", name, _address(entry)):
+        services.registry.add_node(checked(read_node(entry, proxy, Source.API), services.settings))
+    _respond_done(exchange, "Node added")
 
 
-def _read_proxy(entry: dict[str, Any]) -> Any:
+def _read_proxy(entry: dict[str, Any], services: Services) -> Any:
     faults: list[str] = []
     proxy = read_proxy(entry, Source.API, faults)
     if faults:
         raise BadRequest("; ".join(faults))
     if proxy.address is None:
         raise BadRequest(f"{LOCAL_PROXY!r} stands for this frontend itself, expected another name")
+    checked(proxy.address, services.settings)
     return proxy
+
+
+def _name(entry: dict[str, Any]) -> str:
+    return str(entry.get("name"))
+
+
+def _address(entry: dict[str, Any]) -> str:
+    return f"{entry.get('host')} {entry.get('port')}"
 
 
 def _is_proxy(entry: dict[str, Any], *, default: bool) -> bool:

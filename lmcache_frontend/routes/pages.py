@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from lmcache_frontend import __version__
-from lmcache_frontend.access import clients, rules
 from lmcache_frontend.errors import NotFound, ServiceUnavailable, StartError
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.routes.services import Asset, Route, Services, respond_json
@@ -102,17 +101,19 @@ def ready(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
 
 
 def whoami(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
-    """Say what the client may do here."""
-    role = clients.role_of(services.describe_client(exchange))
-    is_local = role is rules.Role.OPERATOR
+    """Say who the client is taken for, and what it may do here."""
+    gate = services.gate
+    who = gate.identify(exchange)
     respond_json(
         exchange,
         {
-            "role": role.name.lower(),
-            "how": "local" if is_local else "anonymous",
-            "read_only": False,
-            "sign_in": False,
+            "role": who.role.name.lower(),
+            "name": who.name,
+            "how": who.how,
+            "read_only": services.settings.read_only,
+            "sign_in": gate.signing_in_helps(exchange),
             "version": __version__,
+            "tls": gate.is_secure(exchange),
         },
     )
 

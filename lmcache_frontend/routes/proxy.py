@@ -25,7 +25,9 @@ from lmcache_frontend.errors import (
 )
 from lmcache_frontend.http1.client import Endpoint, resolve
 from lmcache_frontend.http1.exchange import Exchange
+from lmcache_frontend.http1.forwarding import Own
 from lmcache_frontend.http1.relay import Destination, relay
+from lmcache_frontend.routes import auditing
 from lmcache_frontend.routes.services import Services
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -51,7 +53,7 @@ def by_name(exchange: Exchange, services: Services) -> None:
     target = rest if way.child is None else f"/proxy2/{quote(way.child, safe='')}{rest}"
     destination = Destination(way.node.endpoint, way.node.authority, target)
     label = way.node.name if way.child is None else f"{way.node.name}/{way.child}"
-    if need == rules.READS:
+    if services.gate.passes_anyone(need):
         # The same request to the same cluster on this connection may pass again without being looked at.
         exchange.stream.facts["passed"] = (request, cluster, destination, label)
     _forward(exchange, services, destination, need, label)
@@ -87,11 +89,19 @@ def by_address(exchange: Exchange, services: Services) -> None:
 
 def _forward(exchange: Exchange, services: Services, destination: Destination, need: rules.Need, label: str) -> None:
     method = exchange.request.method
-    if need.role > rules.Role.VIEWER or need.changes:
+    if not services.gate.passes_anyone(need):
         if method not in METHODS:
             allowed = ", ".join(METHODS)
             raise MethodNotAllowed(f"{method[:20]} is not passed on, expected {allowed}", fields=(("Allow", allowed),))
-        clients.authorize(services.describe_client(exchange), method, need)
+        services.gate.authorize(exchange, need)
+        if need.changes:
+            node = label or str(destination.endpoint)
+            auditing.carry_out(
+                exchange, services, destination.target, node, lambda: _relay(exchange, services, destination, label)
+            )
+            return
+        if need.role > rules.Role.VIEWER:
+            auditing.note_reading(exchange, services, destination.target, label or str(destination.endpoint))
     _relay(exchange, services, destination, label)
 
 
@@ -103,7 +113,8 @@ def _relay(exchange: Exchange, services: Services, destination: Destination, lab
     if "/run_script" in destination.target or "/cache/" in destination.target:
         timeout_s = max(timeout_s, SLOW_TIMEOUT_S)
     try:
-        relay(exchange, destination, services.pool, node_timeout_s=timeout_s, own_cookie=services.own_cookie)
+        own = Own(services.gate.own_cookie, services.gate.authorization_is_ours(exchange))
+        relay(exchange, destination, services.pool, node_timeout_s=timeout_s, own=own)
         status = exchange.status
     except PeerClosed:
         raise
@@ -164,14 +175,14 @@ def _pin_down(cluster: Cluster, wanted: Endpoint) -> tuple[Endpoint, Node | None
         real_path = os.path.realpath(wanted.host)
         for node in cluster.targets.values():
             if not node.endpoint.port and os.path.realpath(node.endpoint.host) == real_path:
-                return Endpoint(real_path, 0), node
+                return node.endpoint._replace(host=real_path), node
         return Endpoint(real_path, 0), None
     addresses = [clients.plain_address(address) for address in resolve(wanted.host, wanted.port)]
     for node in cluster.targets.values():
         if node.endpoint.port == wanted.port:
             for known in _addresses(node.endpoint):
                 if known in addresses:
-                    return Endpoint(known, wanted.port), node
+                    return node.endpoint._replace(host=known), node
     return Endpoint(addresses[0], wanted.port), None
 
 
@@ -206,6 +217,8 @@ def _need_of_stranger(
 
 
 def _check_stranger(exchange: Exchange, services: Services, wanted: Endpoint) -> None:
-    reason = clients.why_not_local(services.describe_client(exchange))
+    reason = services.gate.why_not_at_home(exchange)
     if reason:
-        raise Forbidden(f"{wanted} is no node of this frontend; --allow-target {wanted} allows it to all ({reason})")
+        exc = Forbidden(f"{wanted} is no node of this frontend; --allow-target {wanted} allows it to all ({reason})")
+        services.gate.on_refused(services.gate.identify(exchange), exchange, exc)
+        raise exc

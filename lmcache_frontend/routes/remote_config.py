@@ -7,16 +7,18 @@ Source of ``/config``: LMCache 0.3.13 to 0.5.6 ask by GET with a JSON body; thei
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import Any
 
-from lmcache_frontend.access.clients import plain_address
-from lmcache_frontend.audit import Deed
+from lmcache_frontend.access.rules import Role
+from lmcache_frontend.audit import Deed, Wanted
 from lmcache_frontend.errors import BadRequest, ContentTooLarge, Forbidden, FrontendError
 from lmcache_frontend.exposition.render import TEXT_TYPE, render
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.remote_config import documents
 from lmcache_frontend.remote_config.catalogue import LATEST, catalogue
+from lmcache_frontend.remote_config.hidden import hidden
 from lmcache_frontend.remote_config.service import LateEdit, RefusedRules
 from lmcache_frontend.remote_config.values import shown, without_doubles
 from lmcache_frontend.routes.metrics import query_of
@@ -32,11 +34,14 @@ _ROLLBACK_FIELDS = ("to", "expected_revision", "message")
 def configuration(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     """Give a worker its configuration.
 
-    Raises: BadRequest, ContentTooLarge; Forbidden where a rule denies it, or where a page asks.
+    Raises: BadRequest, ContentTooLarge; Forbidden where a rule denies it, or where a page asks; where
+    workers need a token, Unauthorized and TooManyRequests.
     """
     began_s = time.perf_counter()
     if exchange.request.get("origin") is not None:
         raise Forbidden("configuration is for workers, and a page asks for it")
+    if services.settings.config_auth:
+        services.gate.require_known(exchange)
     app_id = query_of(exchange).get("appId", [""])[-1]
     service = services.state.configuration()
 
@@ -49,7 +54,7 @@ def configuration(exchange: Exchange, services: Services, _: dict[str, str]) -> 
         service.note_unread(app_id, took_s())
         raise
     current_config, variables = asked.get("current_config"), asked.get("env_variables")
-    answer = service.answer(app_id, current_config, variables, _address(exchange), took_s=took_s)
+    answer = service.answer(app_id, current_config, variables, services.gate.client(exchange).address, took_s=took_s)
     if answer.denied_by is not None:
         raise Forbidden(f"the rule {answer.denied_by!r} denies this worker its configuration")
     respond_json(exchange, {"configs": answer.configs})
@@ -57,7 +62,7 @@ def configuration(exchange: Exchange, services: Services, _: dict[str, str]) -> 
 
 def rules(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     """Give the rules in force and the revision that they are of."""
-    respond_json(exchange, services.state.configuration().rules())
+    _respond_hidden(exchange, services, services.state.configuration().rules())
 
 
 def change_rules(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
@@ -113,7 +118,7 @@ def revisions(exchange: Exchange, services: Services, _: dict[str, str]) -> None
     Raises: BadRequest.
     """
     limit, before = _page(exchange)
-    respond_json(exchange, services.state.configuration().revisions(limit, before))
+    _respond_hidden(exchange, services, services.state.configuration().revisions(limit, before))
 
 
 def revision(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
@@ -121,7 +126,9 @@ def revision(exchange: Exchange, services: Services, parameters: dict[str, str])
 
     Raises: BadRequest, NotFound.
     """
-    respond_json(exchange, services.state.configuration().revision(_number(parameters["revision"], "the revision")))
+    _respond_hidden(
+        exchange, services, services.state.configuration().revision(_number(parameters["revision"], "the revision"))
+    )
 
 
 def difference(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
@@ -132,7 +139,7 @@ def difference(exchange: Exchange, services: Services, parameters: dict[str, str
     service = services.state.configuration()
     to = query_of(exchange).get("to")
     end = _number(to[-1], "to") if to else service.rules()["revision"]
-    respond_json(exchange, service.diff(_number(parameters["revision"], "the revision"), end))
+    _respond_hidden(exchange, services, service.diff(_number(parameters["revision"], "the revision"), end))
 
 
 def preview(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
@@ -140,7 +147,7 @@ def preview(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
 
     Raises: BadRequest, NotFound.
     """
-    respond_json(exchange, services.state.configuration().preview(read_json(exchange, without_doubles)))
+    _respond_hidden(exchange, services, services.state.configuration().preview(read_json(exchange, without_doubles)))
 
 
 def clients(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
@@ -164,20 +171,44 @@ def fetch_metrics(exchange: Exchange, services: Services, _: dict[str, str]) -> 
 
 
 def audit(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
-    """List who changed what, the newest first; ``?limit=&before=`` page through it, ``before`` being a time.
+    """List who changed what, the newest first; ``?limit=&before=`` page through it.
+
+    ``who``, ``what``, ``node`` and ``outcome`` choose by patterns with ``*``, ``since`` and ``before`` by time.
 
     Raises: BadRequest.
     """
-    query = query_of(exchange)
-    limit = _number(query.get("limit", ["100"])[-1], "limit")
-    before = query.get("before")
+    query = {name: values[-1] for name, values in query_of(exchange).items()}
+    limit = _number(query.get("limit", "100"), "limit")
+    if not 0 < limit <= MOST_LISTED:
+        raise BadRequest(f"limit is {limit}, expected 1 to {MOST_LISTED}")
+    words = {name: query.get(name, "") for name in ("who", "what", "node", "outcome")}
+    page = services.state.audit.entries(
+        limit, Wanted(**words, since=_time(query, "since"), before=_time(query, "before"))
+    )
+    respond_json(exchange, {"entries": page.entries, "next_before": page.next_before})
+
+
+def _time(query: dict[str, str], name: str) -> float | None:
+    text = query.get(name)
+    if not text:
+        return None
     try:
-        horizon = float(before[-1]) if before else None
-    except ValueError as exc:
-        raise BadRequest("before is not a time in seconds since the epoch") from exc
-    if not 0 < limit <= MOST_LISTED or (horizon is not None and not 0 <= horizon < 1e11):
-        raise BadRequest(f"expected limit from 1 to {MOST_LISTED} and before as seconds since the epoch")
-    respond_json(exchange, {"entries": services.state.audit.entries(limit, horizon)})
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1e11:
+        raise BadRequest(f"{name} is {ascii(text)[:40]}, expected seconds since the epoch")
+    return value
+
+
+def _respond_hidden(exchange: Exchange, services: Services, document: dict[str, Any]) -> None:
+    """Respond with a document of rules: whole to operators, who edit it, and without its secrets to others.
+
+    A page of another site is one of the others, whoever's browser shows it.
+    """
+    is_operator = services.gate.identify(exchange).role >= Role.OPERATOR
+    is_foreign = exchange.request.get("sec-fetch-site") in ("cross-site", "same-site")
+    respond_json(exchange, document if is_operator and not is_foreign else hidden(document))
 
 
 def _asked(exchange: Exchange) -> dict[str, Any]:
@@ -223,10 +254,6 @@ def _respond_outcome(exchange: Exchange, change: Any) -> None:
         respond_json(exchange, change())
     except (LateEdit, RefusedRules) as exc:
         respond_json(exchange, exc.document, exc.status)
-
-
-def _address(exchange: Exchange) -> str:
-    return plain_address(str(exchange.peer[0])) if exchange.peer else ""
 
 
 def _page(exchange: Exchange) -> tuple[int, int | None]:

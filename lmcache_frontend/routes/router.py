@@ -29,10 +29,11 @@ def make_handler(services: Services, *, configuration_only: bool = False) -> Cal
     def handle(exchange: Exchange) -> None:
         request = exchange.request
         target = request.target
-        facts = exchange.stream.facts
-        if facts.get("host") != request.host and clients.host_matters(target.partition("?")[0]):
-            clients.check_host(request.host, allowed=services.settings.allow_host, own_names=services.own_names)
-            facts["host"] = request.host
+        gate = services.gate
+        if (exchange.stream.facts.get("host") != request.host or gate.trusts_proxies) and clients.host_matters(
+            target.partition("?")[0]
+        ):
+            gate.check_host(exchange)
         if target.startswith("/proxy2/") and not configuration_only:
             proxy.by_name(exchange, services)
         elif target.startswith("/proxy/") and not configuration_only:
@@ -64,9 +65,9 @@ def _serve_own(exchange: Exchange, services: Services, table: Table) -> None:
         raise MethodNotAllowed(
             f"{request.method[:20]} is not offered here, expected {allowed}", fields=(("Allow", allowed),)
         )
-    need = rules.own_need(request.method, route.path)
-    if need.role > rules.Role.NONE:
-        clients.authorize(services.describe_client(exchange), request.method, need)
+    need = rules.own_need(request.method, route.path, request.target[len(path) + 1 :])
+    if not services.gate.passes_anyone(need):
+        services.gate.authorize(exchange, need)
     route.handler(exchange, services, _decoded(match.groupdict()))
 
 

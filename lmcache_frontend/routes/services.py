@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lmcache_frontend.access.clients import Client, why_not_local
+from lmcache_frontend.access.gate import Gate
 from lmcache_frontend.cluster.model import Node
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.errors import BadRequest
@@ -41,24 +41,20 @@ class Services(NamedTuple):
 
     ``fetch_json(node, target)`` asks a frontend something; ``ask_node(node)`` gives the way to ask a node, through its
     proxy where it has one; ``connections()`` gives the numbers of clients' and of kept node connections;
-    ``source_fault()`` says what is wrong with the list of nodes; ``streams`` bounds how many event streams there are;
-    ``user_name(uid)`` gives the name of a user of this machine.
+    ``source_fault()`` says what is wrong with the list of nodes; ``streams`` bounds how many event streams there are.
     """
 
     settings: Settings
     registry: Registry
     pool: Pool
     assets: Callable[[], dict[str, Asset]]
-    own_cookie: str
-    own_names: Callable[[], frozenset[str]]
-    describe_client: Callable[[Exchange], Client]
+    gate: Gate
     connections: Callable[[], tuple[int, int]]
     fetch_json: Callable[[Node, str], Any]
     ask_node: Callable[[Node], Ask]
     collector: Callable[[], Collector]
     actions: Callable[[], Actions]
     state: State
-    user_name: Callable[[int], str]
     traffic: Traffic
     streams: BoundedSemaphore
     source_fault: Callable[[], str]
@@ -93,12 +89,9 @@ def respond_json(
 
 
 def actor(exchange: Exchange, services: Services) -> tuple[str, str]:
-    """Give who asks, as it is written down: the user of this machine where that is known, and the address."""
-    client = services.describe_client(exchange)
-    if why_not_local(client):
-        return "anonymous", client.peer_host
-    uid = client.owner() if client.owner is not None else None
-    return "local" if uid is None else services.user_name(uid), client.peer_host
+    """Give who asks, as it is written down, and the address."""
+    who = services.gate.identify(exchange)
+    return who.name, who.address
 
 
 def read_json(

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
-from lmcache_frontend.access.clients import Client
+from lmcache_frontend.access.identity import Identity
+from lmcache_frontend.access.rules import Role
 from lmcache_frontend.actions.service import Actions
 from lmcache_frontend.audit import Deed
 from lmcache_frontend.cluster.model import LOCAL_PROXY, Node
@@ -44,7 +45,7 @@ class ActionsBench:
         )
         self.services: Any = SimpleNamespace(
             actions=lambda: self.actions,
-            describe_client=lambda exchange: Client("127.0.0.1", 1, "localhost", {}, 0, None),
+            gate=SimpleNamespace(identify=lambda exchange: Identity(Role.OPERATOR, "local", "local", "127.0.0.1")),
             state=SimpleNamespace(audit=SimpleNamespace(record=self.deeds.append)),
         )
         self.server = Server(("127.0.0.1", 0), self.handle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -50,9 +51,10 @@ class Visit:
 class ScriptedNode:
     """Runs a script for each connection, in a thread of its own; what it raised is kept in ``faults``."""
 
-    def __init__(self, script: Script, path: Path | None = None) -> None:
-        """Listen on a free port, or on a Unix socket at ``path``."""
+    def __init__(self, script: Script, path: Path | None = None, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on a free port, or on a Unix socket at ``path``; with ``tls`` the script is what passes over it."""
         self._script = script
+        self._tls = tls
         self.visits: list[Visit] = []
         self.heads: list[bytes] = []
         self.faults: list[BaseException] = []
@@ -101,8 +103,11 @@ class ScriptedNode:
     def _run(self, visit: Visit) -> None:
         with visit.sock:
             try:
-                self._script(visit)
-                _take_leave(visit.sock)
+                if self._tls is not None:
+                    visit.sock = self._tls.wrap_socket(visit.sock, server_side=True, suppress_ragged_eofs=False)
+                with visit.sock:
+                    self._script(visit)
+                    _take_leave(visit.sock)
             except OSError:
                 pass
             except BaseException as exc:
@@ -111,8 +116,11 @@ class ScriptedNode:
 
 def _take_leave(sock: socket.socket) -> None:
     """End a connection such that what was sent arrives: one closed with unread data would be reset."""
-    sock.shutdown(socket.SHUT_WR)
     sock.settimeout(0.2)
+    if isinstance(sock, ssl.SSLSocket):
+        sock.unwrap()
+        return
+    sock.shutdown(socket.SHUT_WR)
     sock.recv(1 << 16)
 
 

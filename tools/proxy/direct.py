@@ -38,13 +38,13 @@ class DirectNode(NamedTuple):
     @property
     def node(self) -> Node:
         """Give it as a node of a cluster of its own."""
-        host, port = self.endpoint
+        host, port = self.endpoint.host, self.endpoint.port
         return Node(self.name, host if port else "", port or host, self.endpoint, Source.FLAG)
 
     @property
     def client(self) -> FrontendClient:
         """Give what speaks HTTP with the node itself."""
-        host, port = self.endpoint
+        host, port = self.endpoint.host, self.endpoint.port
         if port:
             return FrontendClient(Url("http", host, port), None, Wire(self.timeout_s))
         return FrontendClient(Url("http", "localhost", 80), None, Wire(self.timeout_s, socket_path=host))

@@ -88,6 +88,7 @@ COMMANDS = (
     Entry("quota", "commands.quota", "show or set what tenants may keep"),
     Entry("run-script", "commands.script", "run a script in nodes' processes"),
     Entry("actions", "commands.running", "show or stop changes of many nodes that run or ran"),
+    Entry("audit", "commands.audit", "show who changed what, or was refused to"),
     Entry("open", "commands.dashboard", "print the address of the dashboard, and open it where there is a screen"),
     Entry("context", "commands.context", "name frontends, and choose which one is meant"),
     Entry("completion", "completion.command", "print the completion script of a shell"),

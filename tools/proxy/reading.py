@@ -79,8 +79,10 @@ def spread(
     return [results[number] for number in range(len(items))]
 
 
-def read_items(context: CommandContext, nodes: Sequence[Target], item: str) -> list[ItemReading]:
-    """Read one of the adapters' items of each node, in their order.
+def read_items(
+    context: CommandContext, nodes: Sequence[Target], item: str, *, reveal: bool = False
+) -> list[ItemReading]:
+    """Read one of the adapters' items of each node, in their order; secrets in it are masked unless ``reveal`` is set.
 
     Raises: ServerError where we may not; Unreachable where the frontend, or the node of ``--direct``, is not there.
     """
@@ -89,7 +91,11 @@ def read_items(context: CommandContext, nodes: Sequence[Target], item: str) -> l
         return [direct_reading(context, direct.identify(), item)]
     bar = Bar(context.console.err, len(nodes), quiet=context.console.quiet or len(nodes) <= AT_ONCE)
     try:
-        return spread(lambda node: read_item(context, node.name, item), nodes, tell=lambda done: bar.show(done, item))
+        return spread(
+            lambda node: read_item(context, node.name, item, reveal=reveal),
+            nodes,
+            tell=lambda done: bar.show(done, item),
+        )
     finally:
         bar.clear()
 
@@ -101,13 +107,13 @@ def direct_reading(context: CommandContext, identity: Identity, item: str) -> It
     return ItemReading(direct.name, **direct.read(identity, item))
 
 
-def read_item(context: CommandContext, name: str, item: str) -> ItemReading:
-    """Read an item of a node through the frontend.
+def read_item(context: CommandContext, name: str, item: str, *, reveal: bool = False) -> ItemReading:
+    """Read an item of a node through the frontend, which lets operators see secrets where they ask.
 
     Raises: as `read_items`.
     """
     try:
-        answer = context.client.get(node_path(name, item))
+        answer = context.client.get(node_path(name, item), {"reveal": 1} if reveal else None)
     except ServerError as exc:
         if exc.status in (401, 403):
             raise

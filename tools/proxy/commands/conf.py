@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, context: CommandContext) -> int:
 
 
 def _show(options: argparse.Namespace, context: CommandContext, selection: Selection) -> int:
-    readings = read_items(context, selection.nodes, "conf")
+    readings = read_items(context, selection.nodes, "conf", reveal=options.reveal)
     rows = show_rows(
         context,
         selection,

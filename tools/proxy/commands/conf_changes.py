@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lmcache_frontend.masking import masked
+from lmcache_frontend.masking import has_mask, masked
 from lmcache_frontend.remote_config.catalogue import LATEST
 from lmcache_frontend.remote_config.coerce import Severity, coerce
 
@@ -125,7 +125,7 @@ def put_back(
         earlier = [
             f"{key}={value_text(before)}"
             for key, before, _ in changes
-            if before is not _MISSING and masked(key, before) == before
+            if before is not _MISSING and masked(key, before) == before and not has_mask(before)
         ]
         if changed and earlier:
             is_all = len(plan.groups) == 1 and len(changed) == len(nodes) and not plan.same

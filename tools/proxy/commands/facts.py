@@ -60,7 +60,7 @@ def show_rows(
 def _run(fact: Fact, options: argparse.Namespace, context: CommandContext) -> int:
     selection = select(context, options.words)
     no_more_words(selection)
-    readings = read_items(context, selection.nodes, fact.item)
+    readings = read_items(context, selection.nodes, fact.item, reveal=getattr(options, "reveal", False))
     show_rows(context, selection, readings, fact.fields, lambda data: fact.rows(options, data))
     return report(context, readings, selection.nodes)
 

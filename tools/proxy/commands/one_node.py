@@ -73,7 +73,7 @@ def _read(context: CommandContext, name: str) -> dict[str, ItemReading]:
 
     def read(item: str) -> ItemReading:
         try:
-            return read_item(context, name, item)
+            return read_item(context, name, item, reveal=context.options.reveal and item in _SECRETS)
         except ServerError as exc:
             # Who may not see all of it is to see the rest.
             return ItemReading(name, "failed", str(exc))
