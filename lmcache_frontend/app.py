@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from lmcache_frontend.access import targets
 from lmcache_frontend.access.clients import Client
 from lmcache_frontend.asking import NodeAsker
-from lmcache_frontend.cluster.model import Source
+from lmcache_frontend.cluster.model import Node, Source
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.cluster.sources import NodeFile, load_listing, parse_listing, refresh_empty_proxies
 from lmcache_frontend.errors import BadRequest, StartError, UsageError
@@ -37,6 +37,7 @@ from lmcache_frontend.traffic import Traffic
 if TYPE_CHECKING:
     from lmcache_frontend.actions.service import Actions
     from lmcache_frontend.fleet.collector import Collector
+    from lmcache_frontend.http1.fetch import Answer, Question
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +95,8 @@ class App:
             self._serve = make_handler(self._services(), configuration_only=configuration_only)
             if settings.demo:
                 self._start_demo(settings.demo)
+            elif settings.demo_fault:
+                raise UsageError("--demo-fault needs --demo")
         except BaseException:
             self.server.server_close()
             self._cleanup.close()
@@ -170,7 +173,7 @@ class App:
         from lmcache_frontend.demo.cluster import start_cluster
 
         directory = self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lmcache-demo-"))
-        demo = start_cluster(count, Path(directory))
+        demo = start_cluster(count, Path(directory), faults=self.settings.demo_fault)
         self._cleanup.callback(demo.stop)
         load_listing(self.registry, parse_listing(json.dumps(demo.entries), Source.DEMO), Source.DEMO, "--demo")
 
@@ -228,10 +231,19 @@ class App:
                     lambda: self.registry.snapshot,
                     lambda: self._the_collector().snapshot,
                     self._the_collector().identity,
-                    self._asker.send,
+                    self._send_change,
                     node_timeout_s=self.settings.node_timeout_s,
                 )
             return self._actions
+
+    def _send_change(self, node: Node, question: Question, timeout_s: float) -> Answer:
+        """Send what an action sends, and have the node looked at again, whatever came of it."""
+        from lmcache_frontend.fleet.snapshot import key_of
+
+        try:
+            return self._asker.send(node, question, timeout_s)
+        finally:
+            self._the_collector().renew(key_of(node.proxy, node.name))
 
     def _handle(self, exchange: Exchange) -> None:
         self._serve(exchange)

@@ -62,7 +62,7 @@ OWN_ROWS: tuple[Row, ...] = (
     *_rows("GET", READS, "/api/nodes/{node}/version", "/api/nodes/{node}/health", "/api/nodes/{node}/metrics"),
     *_rows("GET", READS, "/api/nodes/{node}/threads", "/api/nodes/{node}/loggers", "/api/nodes/{node}/periodic"),
     *_rows("GET", READS, "/api/nodes/{node}/backends", "/api/nodes/{node}/status", "/api/nodes/{node}/series"),
-    *_rows("GET", READS, "/api/nodes/{node}/quota", "/api/config/catalogue"),
+    *_rows("GET", READS, "/api/nodes/{node}/quota", "/api/fleet/heat", "/api/config/catalogue"),
     *_rows("GET", READS_SECRETS, "/api/config/rules", "/api/config/revisions", "/api/config/revisions/{revision}"),
     *_rows("GET", READS_SECRETS, "/api/config/revisions/{revision}/diff", "/api/config/clients", "/api/audit"),
     *_rows("POST", READS_SECRETS, "/api/config/preview"),

@@ -51,6 +51,7 @@ ROUTES = (
     Route("GET", "/api/fleet", _later("fleet", "fleet")),
     Route("GET", "/api/fleet/events", _later("fleet", "events")),
     Route("GET", "/api/fleet/series", _later("fleet", "fleet_series")),
+    Route("GET", "/api/fleet/heat", _later("fleet", "heat")),
     Route("GET", "/api/fleet/drift", _later("fleet", "drift")),
     Route("GET", "/api/fleet/env", _later("fleet", "environments")),
     Route("GET", "/api/nodes/{node}/series", _later("fleet", "node_series")),

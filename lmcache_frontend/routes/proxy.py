@@ -93,6 +93,8 @@ def _forward(exchange: Exchange, services: Services, destination: Destination, n
             raise MethodNotAllowed(f"{method[:20]} is not passed on, expected {allowed}", fields=(("Allow", allowed),))
         clients.authorize(services.describe_client(exchange), method, need)
     _relay(exchange, services, destination, label)
+    if need.changes and (method not in rules.READ_METHODS or "/loglevel?" in destination.target):
+        services.collector().renew(label)
 
 
 def _relay(exchange: Exchange, services: Services, destination: Destination, label: str) -> None:

@@ -81,7 +81,15 @@ def respond_json(
     exchange: Exchange, document: Any, status: int = 200, fields: tuple[tuple[str, str], ...] = ()
 ) -> None:
     """Respond with a document as strict JSON; it may be kept where ``fields`` hold an entity tag to ask again with."""
-    body = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    respond_json_text(exchange, text, status, fields)
+
+
+def respond_json_text(
+    exchange: Exchange, text: str, status: int = 200, fields: tuple[tuple[str, str], ...] = ()
+) -> None:
+    """Respond as `respond_json` does with what is JSON already."""
+    body = text.encode("utf-8", "replace")
     if len(body) >= COMPRESSED_FROM_BYTES and "gzip" in (exchange.request.get("accept-encoding") or ""):
         import gzip
 

@@ -47,7 +47,8 @@ def page(browser: Browser) -> Iterator[Browser]:
 def assert_clean(browser: Browser) -> None:
     entries = [entry for entry in browser.console() if entry["level"] not in ("INFO", "DEBUG")]
     unexpected = [entry["message"] for entry in entries if not _EXPECTED.search(entry["message"])]
-    assert unexpected == []
+    assert not unexpected, unexpected
     fetched = browser.run("return performance.getEntriesByType('resource').map(entry => entry.name)")
     here = browser.run("return location.origin")
-    assert [address for address in fetched if not address.startswith(here + "/")] == []
+    foreign = [address for address in fetched if not address.startswith(here + "/")]
+    assert not foreign, foreign

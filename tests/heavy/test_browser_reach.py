@@ -52,14 +52,9 @@ def rack(demo: str) -> Iterator[str]:
         delete_node(demo, "rack")
 
 
-def row_of(page: Browser, name: str) -> str:
-    return str(
-        page.run(
-            "return [...document.querySelectorAll('.fleet tr')].map(row => row.innerText)"
-            ".find(text => text.includes('\\n' + arguments[0])) ?? ''",
-            name,
-        )
-    )
+def row_of(page: Browser, key: str) -> str:
+    found = page.all(f".nodes [data-key='{key}']")
+    return found[0].text if found else ""
 
 
 def wait_for_row(page: Browser, name: str, *words: str) -> None:
@@ -74,12 +69,10 @@ def look_again(page: Browser) -> None:
 def test_a_node_that_another_frontend_does_not_reach_is_not_answering(page: Browser, rack: str) -> None:
     page.open(rack)
     for name, (_, words) in LOST.items():
-        wait_for_row(page, name, "Not answering", words)
-    wait_for_row(page, "hollow", "Not answering", "Not Found")
-    for name in ("fine", "old", "failing"):
-        wait_for_row(page, name, "Answering")
-        assert "Not answering" not in row_of(page, name)
-    wait_for_row(page, "kept", "Not readable", "--allow-target 10.0.0.9")
+        wait_for_row(page, f"rack/{name}", "Unreachable", words)
+    for name in ("fine", "old", "failing", "hollow", "kept"):
+        wait_for_row(page, f"rack/{name}", name)
+        page.wait(lambda name=name: "Unreachable" not in row_of(page, f"rack/{name}"), name)
 
 
 def test_a_tab_of_a_node_that_is_not_reached_says_so(page: Browser, rack: str) -> None:
@@ -90,14 +83,16 @@ def test_a_tab_of_a_node_that_is_not_reached_says_so(page: Browser, rack: str) -
     page.find(".panel .notice", "This node does not offer threads")
 
 
-def test_our_own_error_is_no_answer_of_a_node(page: Browser, demo: str) -> None:
+def test_whose_answer_an_error_is(page: Browser, demo: str) -> None:
     page.open(demo)
-    probe = page.run(
-        "return import('./static/js/nodes.js').then(({ probe }) =>"
-        " probe({ key: 'ghost', proxy: 'local_proxy', isProxy: false }))"
+    told = page.run(
+        "return import('./static/js/nodes.js').then(({ isNodesOwn }) => ["
+        " [404, false, 'local_proxy'], [404, true, 'local_proxy'], [502, true, 'local_proxy'], [404, true, 'rack'],"
+        "].map(([status, relayed, proxy]) => isNodesOwn("
+        " { kind: 'http', status, answer: { relayed, status, text: '{\"detail\":\"no node is called ghost\"}' } },"
+        " { name: 'ghost', proxy, isProxy: false })))"
     )
-    assert probe["state"] == "silent"
-    assert "ghost" in probe["reason"]
+    assert told == [False, True, False, False]
 
 
 def test_a_node_of_our_own_that_knows_no_version_answers(page: Browser, demo: str) -> None:

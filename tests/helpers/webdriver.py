@@ -182,9 +182,11 @@ class Browser:
 
         self.wait(press, f"a click on {css}")
 
-    def wait(self, condition: Callable[[], Value | None], what: str = "the condition") -> Value:
-        """Ask until `condition()` is true and give its value. Raises AssertionError after 15 s."""
-        deadline = time.monotonic() + WAIT_S
+    def wait(
+        self, condition: Callable[[], Value | None], what: str = "the condition", timeout_s: float = WAIT_S
+    ) -> Value:
+        """Ask until `condition()` is true and give its value. Raises AssertionError after the time-out."""
+        deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             try:
                 value = condition()
@@ -196,7 +198,7 @@ class Browser:
             if value:
                 return value
             time.sleep(0.03)
-        raise AssertionError(f"waited {WAIT_S:.0f} s for {what}; the page says: {self.page_text()[:600]!r}")
+        raise AssertionError(f"waited {timeout_s:.0f} s for {what}; the page says: {self.page_text()[:600]!r}")
 
     def page_text(self) -> str:
         """The visible text of the whole page."""

@@ -14,12 +14,11 @@ const COLUMNS = [
   ["Name", "col-name"], ["Address", "col-address"], ["Actions", "col-actions"],
 ];
 
-export function mount(root, { store, poll, route, title }) {
+export function mount(root, { store, feed, route, title }) {
   title("Manage nodes");
-  store.set({ watched: null });
-  poll.now();
+  feed.now();
   const control = new AbortController();
-  const view = { store, poll, signal: control.signal, said: el("div", { role: "status" }), dialogs: el("div") };
+  const view = { store, feed, signal: control.signal, said: el("div", { role: "status" }), dialogs: el("div") };
   const body = el("div");
   replace(root, view.said, body, view.dialogs);
   const redraw = () => draw(body, view);
@@ -38,7 +37,7 @@ export function mount(root, { store, poll, route, title }) {
 function draw(body, view) {
   const { fleet } = view.store.get();
   const reason = whyNot(view.store.get());
-  const shape = JSON.stringify([fleet, reason]);
+  const shape = JSON.stringify([fleet.listed, fleet.proxies, fleet.entries, fleet.reason, reason]);
   if (shape === view.shape) return;
   view.shape = shape;
   const disabled = Boolean(reason);
@@ -48,7 +47,7 @@ function draw(body, view) {
       button("Add a proxy", () => openAdd(view, true), { disabled }),
       button("Add a node", () => openAdd(view, false), { class: "primary", disabled })),
     reason && notice("info", "Nodes cannot be changed", reason),
-    fleet.state === "loading" && para("loading", "Reading the node list …"),
+    !fleet.listed && para("loading", "Reading the node list …"),
     fleet.state === "failed" && notice("bad", "The node list could not be read", fleet.reason),
     groupsOf(fleet).map((group) => groupSection(group, view, disabled)));
   takeBack();
@@ -68,9 +67,9 @@ function keptFocus(body) {
 }
 
 /** Each proxy with its nodes; this frontend first, also while it has none. */
-function groupsOf({ proxies, nodes }) {
+function groupsOf({ proxies, entries }) {
   const listed = proxies.some((proxy) => proxy.local) ? proxies : [{ name: LOCAL, local: true }, ...proxies];
-  return listed.map((proxy) => ({ proxy, nodes: nodes.filter((node) => node.proxy === proxy.name) }));
+  return listed.map((proxy) => ({ proxy, nodes: entries.filter((node) => node.proxy === proxy.name) }));
 }
 
 function groupSection({ proxy, nodes }, view, disabled) {
@@ -124,7 +123,7 @@ function openEdit(view, entry) {
 }
 
 function openDelete(view, entry) {
-  const behind = view.store.get().fleet.nodes.filter((node) => entry.isProxy && node.proxy === entry.name).length;
+  const behind = view.store.get().fleet.entries.filter((node) => entry.isProxy && node.proxy === entry.name).length;
   confirmDialog(view.dialogs, {
     title: `Delete ${noun(entry)}?`,
     name: entry.name,
@@ -147,10 +146,10 @@ async function refreshProxy({ name }, view) {
 }
 
 /** Make a change, say that it is done, and read the list again. Raises ApiError. */
-async function change({ signal, said, poll }, method, path, body, text) {
+async function change({ signal, said, feed }, method, path, body, text) {
   await request(path, { method, body, signal });
   replace(said, notice("ok", text));
-  poll.now();
+  feed.now();
 }
 
 function entryPath(entry) {
