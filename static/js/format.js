@@ -29,7 +29,8 @@ export function bytes(value) {
 
 /** A count of tokens, or of anything else there is much of, in short: `940`, `12.4 k`, `3.1 M`. */
 export function tokens(value) {
-  const thousands = Math.abs(value) < 1000 ? 0 : Math.floor(Math.log10(Math.abs(value)) / 3);
+  // What would be rounded to 1000 of a unit is one of the next.
+  const thousands = Math.abs(value) < 999.5 ? 0 : Math.floor(Math.log10(Math.abs(value) / 0.9995) / 3);
   const unit = Math.min(COUNT_UNITS.length - 1, thousands);
   const text = shortened(value / 1000 ** unit);
   return COUNT_UNITS[unit] ? `${text} ${COUNT_UNITS[unit]}` : text;

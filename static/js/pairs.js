@@ -56,14 +56,15 @@ function textOf(pairs) {
   return `{\n${lines.join(",\n")}\n}`;
 }
 
-/** A row of buttons that show one group each: `groups` are `[id, words]`. */
+/** Buttons that show one group each: `groups` are `[id, words]`. Gives `{element, draw}`; `draw()` marks the chosen. */
 export function chips(label, groups, chosen, choose) {
   const buttons = groups.map(([id, words]) => button(words, () => {
-    const next = chosen() === id ? null : id;
-    choose(next);
-    for (const [index, [other]] of groups.entries()) {
-      setAttribute(buttons[index], "aria-pressed", String(other === next));
-    }
-  }, { class: "small", "aria-pressed": String(chosen() === id) }));
-  return div("inline chips", span("unseen", label), buttons);
+    choose(chosen() === id ? null : id);
+    draw();
+  }, { class: "small" }));
+  const draw = () => {
+    for (const [index, [id]] of groups.entries()) setAttribute(buttons[index], "aria-pressed", String(id === chosen()));
+  };
+  draw();
+  return { element: div("inline chips", span("unseen", label), buttons), draw };
 }

@@ -64,9 +64,11 @@ function termOf(word) {
   const not = word.startsWith("-") && word.length > 1;
   const plain = (not ? word.slice(1) : word).replaceAll('"', "");
   const [name, value] = split(plain);
+  const isTerm = Object.hasOwn(TESTS, name ?? "");
+  // A term that is being typed narrows nothing yet.
+  if (isTerm && !value) return { name: null, value, not: false, test: () => true };
   // A word with a colon that is no term is looked for as it stands: addresses have colons.
-  const test = value && Object.hasOwn(TESTS, name) ? TESTS[name](value) : containing(plain.toLowerCase());
-  return { name: value && name, value, not, test };
+  return { name: isTerm ? name : null, value, not, test: isTerm ? TESTS[name](value) : containing(plain.toLowerCase()) };
 }
 
 function split(text) {

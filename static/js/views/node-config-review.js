@@ -56,7 +56,7 @@ function diffTable(known, byKey, drop) {
 
 /** Send the changes, then read everything back: what the node answers and what it holds may differ. Gives words. */
 async function save(view, sent, readAgain, take) {
-  const { context, draft } = view;
+  const { context } = view;
   let said;
   try {
     said = readAnswers(view, sent, await act(context, "conf", { values: sendable(sent) }));
@@ -65,8 +65,6 @@ async function save(view, sent, readAgain, take) {
   }
   try {
     take(view, await readAgain());
-    // What the page shows now is what the node holds.
-    draft.open = null;
     return said;
   } catch (error) {
     return [said, notice("warn", "The configuration could not be read back", error.message)];

@@ -36,7 +36,9 @@ export function mount(root, context) {
   drawForm(view, parts);
   drawHistory(view, parts);
   replace(parts.answer, suggestions(view, parts));
-  return { update: () => send(view, parts), unmount() {} };
+  // Refreshing may read again, but does not change anything once more.
+  const again = () => { if (["GET", "HEAD"].includes(view.request.method)) send(view, parts); };
+  return { update: again, unmount() {} };
 }
 
 function drawForm(view, parts) {

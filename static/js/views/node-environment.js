@@ -15,15 +15,19 @@ export function mount(root, context) {
     load: async (signal) => Object.entries(await readItem(context, "env", signal)),
     render(body, pairs) {
       const groups = groupsOf(pairs);
+      const whose = chips("Whose variables", groups, () => memory.group, (group) => {
+        memory.group = group;
+        list.redraw();
+      });
+      memory.clear = () => {
+        memory.group = null;
+        whose.draw();
+      };
       const list = pairList(memory, "Search variables", "variable", pairs, {
         names: ["Variable", "Value"],
         accepts: (key) => !memory.group || key.startsWith(memory.group),
-        extra: groups.length > 0 && chips("Whose variables", groups, () => memory.group, (group) => {
-          memory.group = group;
-          list.redraw();
-        }),
+        extra: groups.length > 0 && whose.element,
       });
-      memory.clear = () => { memory.group = null; };
       replace(body, list.parts);
     },
   });

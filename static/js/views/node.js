@@ -2,8 +2,9 @@
 // The page of one node: its head, and its tabs, each loaded when it is opened.
 
 import { el, para, replace, setAttribute, span } from "../dom.js";
-import { entriesNamed, isNotAsked } from "../nodes.js";
 import { whenBack } from "../feed.js";
+import { keyOf } from "../fleet.js";
+import { entriesNamed, isNotAsked } from "../nodes.js";
 import { nodeHref } from "../router.js";
 import { isUnsaved } from "../store.js";
 import { button, icon, notice } from "../widgets.js";
@@ -65,9 +66,15 @@ function findEntry({ store, key }) {
   return found.length === 1 ? found[0] : undefined;
 }
 
+/** The name of the node in the fleet, which may be shorter than that in addresses. */
+function fleetKey(page) {
+  const entry = findEntry(page);
+  return entry ? keyOf(entry) : page.key;
+}
+
 /** What the fleet knows of the node, undefined where that is nothing yet. */
-function stateOf({ store, key }) {
-  const state = store.get().fleet.byKey.get(key);
+function stateOf(page) {
+  const state = page.store.get().fleet.byKey.get(fleetKey(page));
   return state && !isNotAsked(state) ? state : undefined;
 }
 
@@ -76,10 +83,11 @@ function look(page) {
   const entry = findEntry(page);
   const state = stateOf(page);
   const unlisted = fleet.listed && !entry;
+  const own = fleetKey(page);
   setAttribute(page.tabs[CONFIG], "data-unsaved", isUnsaved(drafts.get(page.key)));
   page.head.draw({
     key: page.key, entry, state, unlisted, several: unlisted ? entriesNamed(fleet, page.key) : [],
-    problems: fleet.problems.filter(({ node, nodes }) => node === page.key || nodes?.includes(page.key)),
+    problems: fleet.problems.filter(({ node, nodes }) => node === own || nodes?.includes(own)),
   });
   page.list.hidden = page.panelRoot.hidden = unlisted;
   if (unlisted !== page.unlisted) {
