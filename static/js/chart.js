@@ -174,7 +174,7 @@ function drawGrid(chart, context, colour) {
   context.strokeStyle = colour("--line");
   context.fillStyle = colour("--muted");
   context.textAlign = "right";
-  for (const mark of chart.axis.marks) {
+  for (const mark of chart.axis.marks.slice(0, chart.isEmpty ? 1 : undefined)) {
     const at = Math.round(y(chart, mark)) + 0.5;
     stroke(context, [PAD.left, at, width - PAD.right, at], 1);
     if (!chart.isEmpty) context.fillText((axisFormat ?? format)(mark), PAD.left - 6, at);

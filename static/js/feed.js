@@ -59,7 +59,9 @@ async function poll(feed, signal) {
   let ok = performance.now() - feed.heard_at < LATE_INTERVALS * interval_ms;
   if (!ok) {
     ok = await reading(store, async () => {
-      show(feed, take(store.newest(), await requestJson(`api/fleet${QUERY}`, { signal, timeout_s: READ_S })));
+      const document = await requestJson(`api/fleet${QUERY}`, { signal, timeout_s: READ_S });
+      // What is newest is known only now: the list may have been read meanwhile.
+      show(feed, take(store.newest(), document));
     }, "poll");
     if (signal.aborted) return;
     // Back after an outage, the stream is most likely to be had again.

@@ -35,6 +35,7 @@ TABS = (
     "console",
 )
 VERSION = (200, '"0.5.6"')
+CONF = (200, '{"chunk_size": 256}')
 ENTER, ESCAPE = "\ue007", "\ue00c"
 STRANGER = {"X-Forwarded-For": "203.0.113.9"}
 CLIPBOARD = "navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); }"
@@ -67,7 +68,7 @@ def of_node(address: str, node: str, path: str) -> Any:
 
 @contextmanager
 def registered(address: str, name: str, answers: dict[str, tuple[int, str]]) -> Iterator[Any]:
-    with scripted({"GET /version": VERSION, **answers}) as node:
+    with scripted({"GET /version": VERSION, "GET /conf": CONF, **answers}) as node:
         add_node(address, name, "127.0.0.1", node.port)
         try:
             yield node
@@ -153,6 +154,8 @@ class Moving(BaseHTTPRequestHandler):
         status, text = 404, '{"detail":"Not Found"}'
         if self.path == "/version":
             status, text = VERSION
+        elif self.path.startswith("/conf"):
+            status, text = CONF
         elif self.path == "/threads":
             status, text = 200, self.dump(next(self.captures))
         self.send_response_only(status)
@@ -230,6 +233,9 @@ def test_a_logger_without_a_level_names_the_one_that_it_follows(page: Browser, d
 
 
 def edit(page: Browser, key: str, text: str) -> None:
+    page.find(f"tr[data-key='{key}']")
+    # Not under the bar of what is not saved.
+    page.run("document.querySelector(`tr[data-key='${arguments[0]}']`).scrollIntoView({ block: 'center' })", key)
     page.click(f"tr[data-key='{key}'] button[aria-label^='Edit']")
     field = page.find(f"tr[data-key='{key}'] :is(.edit input:not([type=checkbox]), .edit textarea)")
     field.clear()
@@ -262,7 +268,9 @@ def test_changes_are_looked_at_sent_and_answered_key_by_key(page: Browser, demo:
         field.type(right)
         page.click(f"tr[data-key='{key}'] .edit button.primary")
         page.find(f"tr[data-key='{key}'].edited")
-    edit(page, "local_disk", "" + ENTER)
+    edit(page, "local_disk", "")
+    page.click(".edit input[type=checkbox]")
+    page.click(".edit button.primary")
     edit(page, "priority_limit", "7" + ENTER)
     page.find(".unsaved", "6 changes not saved")
     page.find("#tab-config[data-unsaved]")
@@ -487,19 +495,19 @@ def test_an_mp_server_s_l1_and_quotas_are_managed(page: Browser, demo: str) -> N
     page.click(in_card("clear", "button"), "Empty L1")
     confirm(page, SERVER)
     wait_for_text(page, in_card("clear", ".switch-said"), "Cleared")
-    page.find("input[aria-label='Cache salt']").type("tenant/a")
+    page.find("input[aria-label='Cache salt']").type("tenant-a")
     page.find("input[aria-label='Limit in GB']").type("x")
     page.click(in_card("quota", "button"), "Set quota")
     assert page.run("return document.querySelector('input[aria-label=\"Limit in GB\"]').validationMessage")
     page.find("input[aria-label='Limit in GB']").clear()
     page.find("input[aria-label='Limit in GB']").type("2" + ENTER)
-    page.find("tr[data-salt='tenant/a']")
-    assert of_node(demo, SERVER, "quota")["users"]["tenant/a"]["limit_gb"] == 2
-    field = page.find("input[aria-label='Limit of tenant/a in GB']")
+    page.find("tr[data-salt='tenant-a']")
+    assert of_node(demo, SERVER, "quota")["users"]["tenant-a"]["limit_gb"] == 2
+    field = page.find("input[aria-label='Limit of tenant-a in GB']")
     field.clear()
     field.type("3.5" + ENTER)
-    page.wait(lambda: of_node(demo, SERVER, "quota")["users"]["tenant/a"]["limit_gb"] == 3.5)
-    page.click("button[aria-label='Remove the quota of tenant/a']")
+    page.wait(lambda: of_node(demo, SERVER, "quota")["users"]["tenant-a"]["limit_gb"] == 3.5)
+    page.click("button[aria-label='Remove the quota of tenant-a']")
     page.find("dialog", "may hold nothing")
     confirm(page)
     page.find(in_card("quota", ".none"), "No quota is set")
@@ -521,6 +529,7 @@ def test_objects_of_an_adapter_are_listed_and_removed(page: Browser, demo: str) 
         "size": 5,
     }
     answers = {
+        "GET /conf": (404, '{"detail":"Not Found"}'),
         "GET /healthcheck": (200, '{"status":"healthy"}'),
         "GET /status": (200, json.dumps(status)),
         "GET /": (200, '{"status":"ok","service":"LMCache HTTP API"}'),

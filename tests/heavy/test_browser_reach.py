@@ -18,7 +18,6 @@ LOST = {
     "unknown": (404, "no node is called unknown"),
     "twice": (409, "twice means several nodes"),
     "misdirected": (421, "this server does not answer for that host"),
-    "busy": (503, "too many connections"),
     "refused": (502, "10.0.0.7:7000: Connection refused"),
     "slow": (504, "10.0.0.8:7000 is silent"),
     "circle": (508, "this request came through here before"),
@@ -31,20 +30,25 @@ METRICS = (200, "# TYPE lmcache:num_hit_tokens counter\nlmcache:num_hit_tokens_t
 def rack(demo: str) -> Iterator[str]:
     """A frontend behind the demo's, with nodes that it cannot reach, old ones, and one that answers."""
     answers = {
-        f"GET /proxy2/{name}/version": (status, json.dumps({"detail": words})) for name, (status, words) in LOST.items()
+        f"GET /proxy2/{name}/{path}": (status, json.dumps({"detail": words}))
+        for name, (status, words) in LOST.items()
+        for path in ("version", "conf", "healthcheck")
     }
     answers |= {
         "GET /health": (200, '{"status":"healthy","service":"lmcache-monitor"}'),
         "GET /proxy2/fine/version": VERSION,
+        "GET /proxy2/fine/conf": (200, '{"chunk_size": 256, "lmcache_instance_id": "i"}'),
+        "GET /proxy2/fine/periodic-threads-health": (200, '{"healthy": true}'),
         "GET /proxy2/fine/metrics": METRICS,
         "GET /proxy2/fine/meta": (404, '{"detail":"no node is called fine"}'),
         "GET /proxy2/old/metrics": METRICS,
+        "GET /proxy2/busy/version": (503, '{"detail":"too many connections"}'),
         "GET /proxy2/failing/version": (500, "Internal Server Error"),
         "GET /proxy2/kept/version": (403, '{"detail":"10.0.0.9 is not allowed; --allow-target 10.0.0.9 allows it"}'),
         "GET /proxy2/kept/conf": (403, '{"detail":"not allowed"}'),
         "GET /proxy2/kept/metrics": (403, '{"detail":"not allowed"}'),
     }
-    names = [*LOST, "fine", "old", "hollow", "failing", "kept"]
+    names = [*LOST, "fine", "old", "hollow", "failing", "kept", "busy"]
     with scripted(answers) as child:
         nodes = [{"name": name, "host": "10.0.0.7", "port": 7000} for name in names]
         ask(demo, "api/proxies", {"name": "rack", "host": "127.0.0.1", "port": child.port, "nodes": nodes})
@@ -69,8 +73,10 @@ def look_again(page: Browser) -> None:
 def test_a_node_that_another_frontend_does_not_reach_is_not_answering(page: Browser, rack: str) -> None:
     page.open(rack)
     for name, (_, words) in LOST.items():
-        wait_for_row(page, f"rack/{name}", "Unreachable", words)
-    for name in ("fine", "old", "failing", "hollow", "kept"):
+        # A common reason is told in a word.
+        wait_for_row(page, f"rack/{name}", "Unreachable", "refused" if name == "refused" else words)
+    wait_for_row(page, "rack/fine", "Healthy")
+    for name in ("fine", "old", "failing", "hollow", "kept", "busy"):
         wait_for_row(page, f"rack/{name}", name)
         page.wait(lambda name=name: "Unreachable" not in row_of(page, f"rack/{name}"), name)
 
@@ -80,7 +86,7 @@ def test_a_tab_of_a_node_that_is_not_reached_says_so(page: Browser, rack: str) -
     page.find(".panel .notice-bad", "The node cannot be reached")
     page.find(".panel .notice-bad", "no node is called fine")
     page.open(f"{rack}#/node/rack%2Ffine?tab=threads")
-    page.find(".panel .notice", "This node does not offer threads")
+    page.find(".panel .notice", "does not offer /threads")
 
 
 def test_whose_answer_an_error_is(page: Browser, demo: str) -> None:

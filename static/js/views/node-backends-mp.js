@@ -137,6 +137,7 @@ function form(submit, ...parts) {
 }
 
 function setter(view, saltOf, field, words = "Set") {
+  field.addEventListener("input", () => field.setCustomValidity(""));
   const set = () => {
     const limit = Number(field.value.trim() || NaN);
     const isGood = Number.isFinite(limit) && limit >= 0;

@@ -23,14 +23,23 @@ export function mount(root, context) {
     },
     render(body, found) {
       view.reason = whyNot(context.store.get());
-      const held = body.contains(document.activeElement) ? document.activeElement.dataset.act : null;
+      const held = body.contains(document.activeElement) ? document.activeElement : null;
       replace(body, view.reason && notice("info", "Nothing can be changed here", view.reason),
         (isMp ? drawServer : drawEngine)(view, found));
-      if (held) [...body.querySelectorAll("[data-act]")].find(({ dataset }) => dataset.act === held)?.focus();
+      if (held) refocus(body, held);
     },
   });
   view.again = () => shown.update();
   return shown;
+}
+
+/** Put the keyboard where it was, or on what stands there now: a switch has another name once it is switched. */
+function refocus(body, held) {
+  const card = held.closest("[data-card]")?.dataset.card;
+  const buttons = [...body.querySelectorAll("[data-act]")];
+  const same = buttons.find(({ dataset }) => dataset.act === held.dataset.act)
+    ?? buttons.find((one) => one.closest("[data-card]").dataset.card === card);
+  same?.focus();
 }
 
 /** Read each part by itself: what a node lacks must not hide what it has. Without an engine there is less to ask. */

@@ -191,8 +191,12 @@ function quotas({ value, error }, key) {
   const link = more(nodeHref(key, "backends"), users.length ? "Change quotas" : "Set one");
   if (!users.length) return [heading, para("muted", "No tenant has a quota."), link];
   return [heading, el("ul", { class: "part-quotas" }, users.slice(0, QUOTAS_AT_MOST).map(([salt, user]) => el("li", {},
-    el("p", {}, data(salt || "no tenant"), span("muted", usedOf(user.current_usage_gb * GIB, user.limit_gb * GIB))),
+    el("p", {}, data(salt || "no tenant"), span("muted", quotaText(user))),
     bar(shareOf(user))))), users.length > QUOTAS_AT_MOST && para("muted", "The fullest are shown."), link];
+}
+
+function quotaText({ current_usage_gb: used, limit_gb: limit }) {
+  return limit > 0 ? usedOf(used * GIB, limit * GIB) : `${bytes(used * GIB)}, may keep nothing`;
 }
 
 function shareOf({ current_usage_gb: used, limit_gb: limit }) {
