@@ -41,6 +41,11 @@ export function rowsOf({ values, infinite = [] }, catalogue, environment, sent) 
   });
 }
 
+/** A value in words; an empty text is not nothing. */
+export function words(value) {
+  return value === "" ? '""' : show(value);
+}
+
 /** Whether two values are the same as settings. */
 export function isSame(one, other) {
   return show(one) === show(other) || (typeof one === "number" && Number(one) === other);

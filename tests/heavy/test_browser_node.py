@@ -279,7 +279,7 @@ def test_changes_are_looked_at_sent_and_answered_key_by_key(page: Browser, demo:
     page.click("dialog button[aria-label='Leave out priority_limit']")
     page.click("dialog button.primary", "Send to the node")
     wait_for_text(page, "tr[data-key='lookup_timeout_ms']", "updated to 2500")
-    wait_for_text(page, "tr[data-key='local_disk']", "refused: Failed to set config value")
+    wait_for_text(page, "tr[data-key='local_disk']", "refused: the node holds another value")
     page.find(".notice-bad", "1 value refused, 4 updated")
     held = of_node(
         demo, WORKER, "conf?names=lookup_timeout_ms,max_local_disk_size,blend_check_layers,extra_config,local_disk"
@@ -654,7 +654,7 @@ def test_a_viewer_is_told_calmly_what_is_not_for_viewers(page: Browser, demo: st
         page.find(".notice-info", "Nothing can be changed here")
         assert not page.find(in_card("freeze", "button")).enabled
         open_tab(page, address, WORKER, "loglevel")
-        page.find(".notice-info", "Levels cannot be set")
+        page.find(".notice-info", "Log levels cannot be changed")
         assert not page.find("tr[data-logger] select").enabled
         open_tab(page, address, WORKER, "script")
         assert not page.find(".panel button.primary").enabled

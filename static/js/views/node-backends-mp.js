@@ -4,7 +4,7 @@
 import { append, div, el, para, span } from "../dom.js";
 import { bytes, count, number, percent } from "../format.js";
 import { readItem } from "../panel.js";
-import { AS_TYPED, button, data, listCard, mark, table } from "../widgets.js";
+import { AS_TYPED, data, listCard, mark, table } from "../widgets.js";
 import { card, change, changer, settled } from "./node-backends.js";
 import { objectsCard } from "./node-objects.js";
 
@@ -110,11 +110,11 @@ function quotaCard(view, { value, error }) {
 function limitForm(view, salt, limit) {
   const field = el("input", {
     type: "text", inputmode: "decimal", value: String(limit), size: "7", "aria-label": `Limit of ${salt} in GB`,
-    disabled: Boolean(view.reason), ...AS_TYPED, on: { input: () => { set.hidden = field.value === String(limit); } },
+    disabled: Boolean(view.reason), ...AS_TYPED, on: { input: () => { set.button.hidden = field.value === String(limit); } },
   });
   const set = setter(view, () => salt, field);
-  set.hidden = true;
-  return form(set, field, span("muted", "GB"), set);
+  set.button.hidden = true;
+  return form(set, field, span("muted", "GB"));
 }
 
 function quotaPath(salt) {
@@ -129,16 +129,21 @@ function newQuota(view) {
     ...AS_TYPED,
   });
   const set = setter(view, () => salt.value.trim() || "_default", limit, "Set quota");
-  return form(set, salt, limit, span("muted", "GB"), set);
+  return form(set, salt, limit, span("muted", "GB"));
 }
 
-function form(submit, ...parts) {
-  return el("form", { class: "inline", on: { submit: (event) => { event.preventDefault(); submit.click(); } } }, parts);
+function form({ run, button: set }, ...parts) {
+  const submit = (event) => {
+    event.preventDefault();
+    run();
+  };
+  return el("form", { class: "inline", on: { submit } }, parts, set);
 }
 
+/** The button that sets a limit, and what it does: `{button, run}`. */
 function setter(view, saltOf, field, words = "Set") {
   field.addEventListener("input", () => field.setCustomValidity(""));
-  const set = () => {
+  const run = () => {
     const limit = Number(field.value.trim() || NaN);
     const isGood = Number.isFinite(limit) && limit >= 0;
     field.setCustomValidity(isGood ? "" : "A number of GB, 0 or more.");
@@ -148,6 +153,7 @@ function setter(view, saltOf, field, words = "Set") {
       body: JSON.stringify({ limit_gb: limit }),
     }, `The limit of ${saltOf()} is ${limit} GB`);
   };
-  return button(words, set,
-    { class: "small", disabled: Boolean(view.reason), dataset: { act: `quota ${words} ${saltOf()}` } });
+  return { run, button: el("button", {
+    class: "small", disabled: Boolean(view.reason), dataset: { act: `quota ${words} ${saltOf()}` },
+  }, words) };
 }

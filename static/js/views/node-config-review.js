@@ -2,10 +2,10 @@
 // What is about to be changed in a node's configuration, before and after; sending it, and the node's answer by key.
 
 import { append, div, el, para, replace, span } from "../dom.js";
-import { count, number, show } from "../format.js";
+import { count, number } from "../format.js";
 import { masked } from "../masking.js";
 import { act } from "../panel.js";
-import { sendable } from "../settings.js";
+import { sendable, words } from "../settings.js";
 import { button, data, dialog, failedChange, icon, notice, table } from "../widgets.js";
 
 /** Show what would be sent; `readAgain()` reads what the node holds, `take(view, rows)` puts it into the view. */
@@ -47,8 +47,8 @@ function diffTable(known, byKey, drop) {
     ["Key", "col-key"], ["Now", "col-value"], ["New", "col-value"], ["Leave out", "col-actions"]], "diff");
   append(body, known.map(([key, value]) => row([
     [data(key), el("small", { class: "meaning" }, byKey.get(key).meaning)],
-    el("del", {}, data(show(masked(key, byKey.get(key).value)))),
-    el("ins", {}, data(show(masked(key, value)))),
+    el("del", {}, data(words(masked(key, byKey.get(key).value)))),
+    el("ins", {}, data(words(masked(key, value)))),
     button(icon("bad"), () => drop(key), { class: "bare", "aria-label": `Leave out ${key}`, title: "Leave out" }),
   ])));
   return element;
@@ -82,7 +82,7 @@ function readAnswers(view, sent, { outcome, detail, keys }) {
       view.answers.set(key, { mark: "bad", text: `refused: ${error}` });
       continue;
     }
-    view.answers.set(key, { mark: "ok", text: `updated to ${show(held)}` });
+    view.answers.set(key, { mark: "ok", text: `updated to ${words(held)}` });
     sentBefore.set(key, Date.now());
     // While the answer was on its way, the value may have been changed again.
     if (values.get(key) === value) values.delete(key);

@@ -4,10 +4,10 @@
 
 import { requestJson } from "../api.js";
 import { append, div, el, replace, span } from "../dom.js";
-import { count, flatten, show } from "../format.js";
+import { count, flatten } from "../format.js";
 import { isMasked, masked } from "../masking.js";
 import { panel, readItem } from "../panel.js";
-import { fieldText, isSame, rowsOf, whyFixed } from "../settings.js";
+import { fieldText, isSame, rowsOf, whyFixed, words } from "../settings.js";
 import { whyNot } from "../store.js";
 import { button, data, filterable, icon, listCard, notice, ofAll, select, table } from "../widgets.js";
 import { openCopy } from "./node-config-copy.js";
@@ -124,7 +124,7 @@ function textOf(row, view) {
 }
 
 function shown({ key }, value, { bared }) {
-  return show(bared.has(key) ? value : masked(key, value));
+  return words(bared.has(key) ? value : masked(key, value));
 }
 
 function valueCell(row, view) {

@@ -56,7 +56,7 @@ function draw(body, view) {
     replace(view.bar, undoBar(view));
   };
   replace(body,
-    view.reason && notice("info", "Levels cannot be set", view.reason),
+    view.reason && notice("info", "Log levels cannot be changed", view.reason),
     parts[0],
     view.bar,
     parts[1],
