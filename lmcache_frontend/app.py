@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +60,8 @@ class App:
         self.settings = settings
         self._configuration_only = configuration_only
         self.registry = Registry()
+        self.failure: StartError | None = None
+        self._on_failure: Callable[[], object] = lambda: None
         self._ended = threading.Event()
         self._cleanup = contextlib.ExitStack()
         self._node_file = NodeFile(Path(settings.config), self.registry) if settings.config else None
@@ -117,8 +120,13 @@ class App:
         count = sum(len(proxy.nodes) for proxy in self.registry.snapshot.proxies.values())
         return f"LMCache dashboard at {self.address} with {count} node{'' if count == 1 else 's'}"
 
-    def start(self, *, collecting: bool = True) -> None:
-        """Serve, in threads of their own; if not collecting, no node is asked but for who asks for it."""
+    def start(self, *, collecting: bool = True, on_failure: Callable[[], object] = lambda: None) -> None:
+        """Serve, in threads of their own; if not collecting, no node is asked but for who asks for it.
+
+        ``on_failure`` is called, in any thread, where it turns out that the service must not go on, for the reason that
+        is then in ``failure``.
+        """
+        self._on_failure = on_failure
         threads = [
             ("accept", self.server.serve_forever),
             ("housekeeping", self._keep_house),
@@ -150,7 +158,11 @@ class App:
         with contextlib.suppress(OSError):
             # Wakes the thread that waits for connections, which would look up only twice a second.
             self.server.socket.shutdown(socket.SHUT_RDWR)
+        deadline_s = time.monotonic() + self.settings.drain_timeout_s
         drained = self.server.drain(self.settings.drain_timeout_s)
+        if self._actions is not None:
+            # What was done to nodes is to be written down while there is still a store.
+            drained = self._actions.wait(max(deadline_s - time.monotonic(), 0.0)) and drained
         self._cleanup.close()
         return drained
 
@@ -213,13 +225,24 @@ class App:
 
     def _start_collecting(self) -> None:
         """Begin to watch the nodes, after a moment that the first requests have to themselves."""
-        if not self._ended.wait(LATE_START_S):
-            self._the_collector().start()
+        if self._ended.wait(LATE_START_S):
+            return
+        collector = self._the_collector()
+        with self._collector_lock:
+            # Once it is to end, whoever ends it may have found it not started.
+            if not self._ended.is_set():
+                collector.start()
 
     def _start_late(self) -> None:
         """Make the store, where that has waited, and keep the state until the end."""
-        if not self._ended.wait(LATE_START_S):
+        if self._ended.wait(LATE_START_S):
+            return
+        try:
             self._state.keep(self._ended)
+        except StartError as exc:
+            if not self._ended.is_set():
+                self.failure = exc
+                self._on_failure()
 
     def _the_actions(self) -> Actions:
         """Give the actions on many nodes, built when the first is asked for."""
@@ -234,6 +257,9 @@ class App:
                     self._send_change,
                     node_timeout_s=self.settings.node_timeout_s,
                 )
+                if self._ended.is_set():
+                    # Whoever ends this service did not find them.
+                    self._actions.end()
             return self._actions
 
     def _send_change(self, node: Node, question: Question, timeout_s: float) -> Answer:

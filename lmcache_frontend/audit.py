@@ -61,4 +61,14 @@ class AuditTrail:
         """
         after = "" if before is None else f"{PREFIX}{int(before * 1e6):016d}"
         listing = self._store().list(PREFIX, after=after, limit=min(limit, MOST_LISTED), newest_first=True)
-        return [json.loads(entry.value) for entry in listing.entries]
+        return [document for entry in listing.entries if (document := _read(entry.key, entry.value)) is not None]
+
+
+def _read(key: str, value: bytes) -> dict[str, Any] | None:
+    """Read an entry; one that is not understood is left out, since another release may have written it."""
+    try:
+        document = json.loads(value)
+    except (ValueError, RecursionError) as exc:
+        logger.debug("%s in the store cannot be read: %s", key, exc)
+        return None
+    return document if isinstance(document, dict) else None

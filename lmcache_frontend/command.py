@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -29,27 +30,50 @@ CONFIGURATION_SERVER = Program(
 )
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str], program: Program = SERVICE) -> int:
-    """Run the service until SIGTERM or Ctrl-C; give the exit status: 0 ended, 1 cannot start, 2 usage.
+def run(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    program: Program = SERVICE,
+    *,
+    must_be_heard: bool = False,
+) -> int:
+    """Run the service until SIGTERM or Ctrl-C; give the exit status: 0 ended, 1 cannot start or go on, 2 usage.
 
-    SIGHUP reads the files of nodes and of rules again. To be called in the main thread.
+    SIGHUP reads the files of nodes and of rules again. To be called in the main thread. With ``must_be_heard`` it ends
+    where nobody takes its greeting: then whoever started it is gone.
     """
     try:
         settings = read_settings(arguments, environment, program)
         logs.configure(settings.log_level, settings.log_format)
         app = App(settings, configuration_only=program is CONFIGURATION_SERVER)
     except FrontendError as exc:
-        print(f"{program.name}: {logs.escaped(str(exc))}", file=sys.stderr)
-        return exc.exit_status
+        return _refused(program, exc)
     except SystemExit as exc:
         return int(exc.code or 0)
     with _signals() as next_signal:
-        app.start()
-        print(app.greeting, flush=True)
-        while next_signal() == signal.SIGHUP:
-            app.reload()
+        app.start(on_failure=lambda: signal.raise_signal(signal.SIGTERM))
+        if _greeted(app.greeting) or not must_be_heard:
+            while next_signal() == signal.SIGHUP:
+                app.reload()
     app.stop()
-    return 0
+    return 0 if app.failure is None else _refused(program, app.failure)
+
+
+def _refused(program: Program, exc: FrontendError) -> int:
+    print(f"{program.name}: {logs.escaped(str(exc))}", file=sys.stderr)
+    return exc.exit_status
+
+
+def _greeted(text: str) -> bool:
+    """Say that we are there and whether that was taken; what was not must not fail once more at the end."""
+    try:
+        print(text, flush=True)
+        return True
+    except OSError:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
+        return False
 
 
 @contextmanager

@@ -27,6 +27,7 @@ DEMO_FAULTS = (
     *("down", "slow", "stranger", "frozen", "bypassed", "drift", "old-version", "full-tier"),
     *("late-thread", "no-traffic", "stale-metrics"),
 )
+_PATTERN_LIMIT = 256
 
 
 class Settings(NamedTuple):
@@ -159,6 +160,14 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(word for part in parts for word in part.replace(",", " ").split())
 
 
+def _patterns(value: Any) -> tuple[str, ...]:
+    patterns = _texts(value)
+    # What compiles them takes no longer ones, and is first asked once workers are waiting.
+    if any(len(pattern) > _PATTERN_LIMIT for pattern in patterns):
+        raise ValueError(f"expected patterns of at most {_PATTERN_LIMIT} characters")
+    return patterns
+
+
 def _names(value: Any) -> frozenset[str]:
     return frozenset(name.lower() for name in _texts(value))
 
@@ -192,7 +201,9 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "config_rules", _text, "FILE", "file of remote configuration rules, in JSON or YAML, in place of edited ones"
     ),
-    Option("config_remember", _texts, "PATTERN", "environment variables of workers that may be kept; may be repeated"),
+    Option(
+        "config_remember", _patterns, "PATTERN", "environment variables of workers that may be kept; may be repeated"
+    ),
     Option("strict_config", _boolean, "", "refuse remote configuration rules that set keys LMCache does not know"),
 )
 SERVICE = Program(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What outlives the service: the store, and the parts that live in it. A part of the composition root.
 
-The store is opened at the start where it may hold something, and a moment after it where it has to be made: neither
-the store's modules nor its files are on the way to the first answer.
+The store is opened at the start where it may hold something, since what is registered has to be there for the first
+request. Where it has to be made, that comes a moment later: neither its modules nor its files are in the way then.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmcache_frontend.audit import AuditTrail
 from lmcache_frontend.cluster.membership import Membership
 from lmcache_frontend.cluster.registry import Registry
-from lmcache_frontend.errors import FrontendError, ServiceUnavailable
+from lmcache_frontend.errors import FrontendError, ServiceUnavailable, StartError
 from lmcache_frontend.settings import Settings
 from lmcache_frontend.store.opening import default_path, open_store
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
+# For what is still to be written at the end; a store that does not answer would take longer.
+LAST_WRITES_S = 5.0
 
 
 class State:
@@ -98,19 +101,18 @@ class State:
             self.configuration().reload_file_if_changed()
 
     def keep(self, ended: threading.Event) -> None:
-        """Follow what others write to a shared store, and write down the workers that asked; until the end."""
+        """Follow what others write to a shared store, and write down the workers that asked; until the end.
+
+        Raises: StartError where the default file turns out to be another process's.
+        """
         fault = ""
-        followed = False
+        followed: set[str] = set()
         while not ended.is_set():
             try:
-                configuration = self.configuration()
-                if not followed and self.store().is_shared:
-                    followed = True
-                    for follow in (self.membership.follow, configuration.follow):
-                        threading.Thread(target=follow, args=(ended.wait,), name="following", daemon=True).start()
-                configuration.flush_clients()
-                configuration.reload_file_if_changed()
+                self._keep_once(followed, ended)
                 fault = ""
+            except StartError:
+                raise
             except Exception as exc:
                 if str(exc) != fault:
                     logger.warning(
@@ -119,11 +121,33 @@ class State:
                 fault = str(exc)
             ended.wait(INTERVAL_S)
 
+    def _keep_once(self, followed: set[str], ended: threading.Event) -> None:
+        """Do what is due; what is followed in threads of their own is added to ``followed``.
+
+        Neither waits for the other: rules that cannot be read are no reason to miss nodes.
+        """
+        is_shared = self.store().is_shared
+        if is_shared and "nodes" not in followed:
+            followed.add("nodes")
+            _start(self.membership.follow, ended)
+        self.membership.catch_up()
+        configuration = self.configuration()
+        if is_shared and "rules" not in followed:
+            followed.add("rules")
+            _start(configuration.follow, ended)
+        configuration.flush_clients()
+        configuration.reload_file_if_changed()
+
     def close(self) -> None:
-        """Write what is still to be written and close the store."""
-        with self._configuration_lock:
-            if self._configuration is not None:
-                self._configuration.flush_clients()
+        """Write what is still to be written, if that can be done in a moment, and close the store."""
+        if self._configuration is not None:
+            last_writes = threading.Thread(target=self._configuration.flush_clients, name="last writes", daemon=True)
+            last_writes.start()
+            last_writes.join(LAST_WRITES_S)
         with self._lock:
             if self._store is not None:
                 self._store.close()
+
+
+def _start(follow: Callable[[Callable[[float], bool]], None], ended: threading.Event) -> None:
+    threading.Thread(target=follow, args=(ended.wait,), name="following", daemon=True).start()

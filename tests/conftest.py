@@ -13,6 +13,7 @@ import pytest
 
 from lmcache_frontend.app import App
 from lmcache_frontend.settings import Settings
+from tests.helpers.intervals import shorten_intervals
 from tests.helpers.scripted import Script, ScriptedNode
 
 
@@ -22,6 +23,22 @@ def _state_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
+class _NoGathering:
+    """Stands in for what puts the threads of a busy service on one processor: here they are those of all tests."""
+
+    def adjust(self) -> None:
+        """Leave the threads where they are."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _services_among_tests() -> Iterator[None]:
+    """Let services in this process be quick, and not narrow down which processors later tests and children get."""
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_intervals(patch)
+        patch.setattr("lmcache_frontend.app.Gathering", _NoGathering)
         yield
 
 
@@ -48,6 +65,16 @@ def start_app() -> Iterator[Callable[..., App]]:
             return app
 
         yield start
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """Bring back at the end how the package logs, for tests that configure it."""
+    root = logging.getLogger("lmcache_frontend")
+    handlers, level, propagate = root.handlers[:], root.level, root.propagate
+    yield
+    root.handlers[:], root.propagate = handlers, propagate
+    root.setLevel(level)
 
 
 @pytest.fixture

@@ -21,30 +21,24 @@ from lmcache_frontend.actions.arguments import (
 )
 from lmcache_frontend.actions.judging import Doubt, judge, may_be_done
 from lmcache_frontend.actions.outcomes import DONE, FAILED, UNSUPPORTED, Verdict
-from lmcache_frontend.actions.verbs import plan
 from lmcache_frontend.cluster.adapters.answers import Heard
-from lmcache_frontend.cluster.adapters.kinds import Identity, Kind, Paths
+from lmcache_frontend.cluster.adapters.kinds import Identity
 from lmcache_frontend.http1.fetch import Question
 from tests.helpers import demo
+from tests.helpers.known_nodes import SERVER, WORKER, heard, planned
 
-WORKER = Identity(Kind.WORKER, "worker", "0.5.6", None, Paths.IN_PROCESS)
-SERVER = Identity(Kind.MP, "", "0.5.6", None, Paths.MP_CONFIG)
 LEVEL = LogLevel("lmcache", "DEBUG")
 
 
 def verdict(arguments: Arguments, status: int, body: Any, identity: Identity = WORKER) -> Verdict | Doubt:
-    planned = plan(arguments, identity)
-    assert not isinstance(planned, str)
-    return judge(arguments, planned, Heard(status, body if isinstance(body, str) else json.dumps(body)))
+    text = body if isinstance(body, str) else json.dumps(body)
+    return judge(arguments, planned(arguments, identity), Heard(status, text))
 
 
 def asked(node: Any, arguments: Arguments, identity: Identity = WORKER) -> Verdict | Doubt:
     """Ask a simulated node and judge its answer."""
-    planned = plan(arguments, identity)
-    assert not isinstance(planned, str)
-    path, _, query = planned.question.target.partition("?")
-    given = node.answer(planned.question.method, path, query, planned.question.body)
-    return judge(arguments, planned, Heard(given.status, given.body.decode()))
+    made = planned(arguments, identity)
+    return judge(arguments, made, heard(node, made.question))
 
 
 @pytest.mark.parametrize(
@@ -249,9 +243,7 @@ def test_a_number_that_is_not_finite_is_read_back() -> None:
     doubt = asked(node, arguments)
     assert isinstance(doubt, Doubt)
     assert doubt.question == Question("GET", "/conf?names=pd_allocation_timeout_sec,min_retrieve_tokens")
-    path, _, query = doubt.question.target.partition("?")
-    given = node.answer("GET", path, query)
-    assert doubt.judge(Heard(given.status, given.body.decode())) == Verdict(
+    assert doubt.judge(heard(node, doubt.question)) == Verdict(
         DONE,
         'set pd_allocation_timeout_sec="Infinity" (sent "inf"), min_retrieve_tokens=3 '
         "(read back, as LMCache fails to say it)",

@@ -17,7 +17,7 @@ from lmcache_frontend.actions.arguments import (
     RunScript,
 )
 from lmcache_frontend.actions.verbs import plan
-from lmcache_frontend.cluster.adapters.kinds import UNKNOWN, Identity, Kind, Paths
+from lmcache_frontend.cluster.adapters.kinds import UNKNOWN, Identity
 from lmcache_frontend.cluster.adapters.probe import probe
 from lmcache_frontend.http1.fetch import Question
 from tests.helpers.generations import (
@@ -30,6 +30,7 @@ from tests.helpers.generations import (
     mp,
     numbers,
 )
+from tests.helpers.known_nodes import SERVER, WORKER, planned
 
 LEVEL = LogLevel("lmcache.v1 x", "DEBUG")
 EXAMPLES: dict[str, Arguments] = {
@@ -55,20 +56,12 @@ IN_PROCESS_SINCE = {
     "metrics_reset": "0.3.15",
 }
 MP_SINCE = {"cache_clear": "0.4.1", "loglevel": "0.4.5", "run_script": "0.4.6"}
-WORKER = Identity(Kind.WORKER, "worker", "0.5.6", None, Paths.IN_PROCESS)
-SERVER = Identity(Kind.MP, "", "0.5.6", None, Paths.MP_CONFIG)
-
-
-def question(arguments: Arguments, identity: Identity = WORKER) -> Question:
-    planned = plan(arguments, identity)
-    assert not isinstance(planned, str), planned
-    return planned.question
 
 
 def reason(arguments: Arguments, identity: Identity) -> str:
-    planned = plan(arguments, identity)
-    assert isinstance(planned, str), planned
-    return planned
+    given = plan(arguments, identity)
+    assert isinstance(given, str), given
+    return given
 
 
 @pytest.mark.parametrize("release", IN_PROCESS_RELEASES)
@@ -90,10 +83,10 @@ def test_an_mp_server_can_do_what_its_release_has(release: str, action: str) -> 
 
 @pytest.mark.parametrize("action", list(EXAMPLES))
 def test_a_scheduler_has_no_engine(action: str) -> None:
-    planned = plan(EXAMPLES[action], probe(in_process("0.5.6", "scheduler")))
+    given = plan(EXAMPLES[action], probe(in_process("0.5.6", "scheduler")))
     needs_engine = action in ("freeze", "hot_cache", "bypass", "backend", "cache_clear")
-    assert (planned == "a scheduler has no cache engine") == needs_engine
-    assert isinstance(planned, str) == needs_engine
+    assert (given == "a scheduler has no cache engine") == needs_engine
+    assert isinstance(given, str) == needs_engine
 
 
 @pytest.mark.parametrize("action", list(EXAMPLES))
@@ -144,7 +137,7 @@ JSON = (("Content-Type", "application/json"),)
     ],
 )
 def test_what_a_worker_is_sent(arguments: Arguments, expected: Question) -> None:
-    assert question(arguments) == expected
+    assert planned(arguments).question == expected
 
 
 @pytest.mark.parametrize(
@@ -159,12 +152,12 @@ def test_what_a_worker_is_sent(arguments: Arguments, expected: Question) -> None
     ],
 )
 def test_how_an_mp_server_is_cleared(release: str, expected: Question) -> None:
-    assert question(CacheClear(), probe(mp(release))) == expected
-    assert question(CacheClear(("l1",)), probe(mp(release))) == expected
+    assert planned(CacheClear(), probe(mp(release))).question == expected
+    assert planned(CacheClear(("l1",)), probe(mp(release))).question == expected
 
 
 def test_a_script_goes_as_a_file_of_a_form() -> None:
-    sent = question(RunScript("result = 'ü'\n--script-\n"))
+    sent = planned(RunScript("result = 'ü'\n--script-\n")).question
     boundary = sent.fields[0][1].partition("boundary=")[2]
     assert sent.fields[0][0] == "Content-Type"
     assert (sent.method, sent.target) == ("POST", "/run_script")
@@ -191,11 +184,10 @@ def test_a_script_goes_as_a_file_of_a_form() -> None:
     ],
 )
 def test_what_takes_long_and_what_changes_nothing(arguments: Arguments, is_slow: bool, changes: bool) -> None:
-    planned = plan(arguments, WORKER)
-    assert not isinstance(planned, str)
-    assert (planned.is_slow, planned.changes) == (is_slow, changes)
+    made = planned(arguments)
+    assert (made.is_slow, made.changes) == (is_slow, changes)
 
 
 def test_any_request_goes_to_anything() -> None:
     for identity in (UNKNOWN, SERVER, probe(frontend()), WORKER):
-        assert question(Request("GET", "/x"), identity) == Question("GET", "/x")
+        assert planned(Request("GET", "/x"), identity).question == Question("GET", "/x")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lmcache_frontend.cluster.adapters.kinds import Identity, Kind, Paths, State
+from lmcache_frontend.cluster.adapters.kinds import UNKNOWN, Identity, Kind, Paths, State
 from lmcache_frontend.cluster.adapters.probe import probe
 from lmcache_frontend.cluster.adapters.read import read
 from lmcache_frontend.errors import BadGateway, Forbidden, FrontendError, GatewayTimeout
@@ -28,9 +28,8 @@ from tests.helpers.generations import (
     numbers,
     said_json,
 )
+from tests.helpers.known_nodes import SERVER, WORKER
 
-WORKER = Identity(Kind.WORKER, "worker", "0.5.6", None, Paths.IN_PROCESS)
-MP = Identity(Kind.MP, "", "0.5.6", None, Paths.MP_CONFIG)
 GAUGE = "lmcache:lmcache_is_healthy"
 
 
@@ -53,7 +52,7 @@ def thread(name: str, level: str = "critical", *, running: Any = True, active: A
 
 @pytest.mark.parametrize("role", ["worker", "scheduler"])
 @pytest.mark.parametrize("release", IN_PROCESS_RELEASES)
-def test_in_process_nodes_of_each_release(release: str, role: str):
+def test_in_process_nodes_of_each_release(release: str, role: str) -> None:
     node = in_process(release, role)
     level, reasons = health(probe(node), node, {})
     if numbers(release) >= (0, 3, 13):
@@ -65,7 +64,7 @@ def test_in_process_nodes_of_each_release(release: str, role: str):
         assert reasons[0].startswith(f"{who} does not say how it is")
 
 
-def test_a_late_periodic_thread():
+def test_a_late_periodic_thread() -> None:
     late = {"name": "PinMonitor-thread", "level": "critical", "last_run_ago": 99.0, "interval": 30}
     node = in_process(
         "0.5.6", periodic__threads__health=said_json({"healthy": False, "unhealthy_threads": [late, {**late}]})
@@ -88,12 +87,12 @@ def test_a_late_periodic_thread():
         (None, ["/periodic-threads-health answered something else"]),
     ],
 )
-def test_odd_healths_of_periodic_threads(document: Any, reasons: list[str]):
+def test_odd_healths_of_periodic_threads(document: Any, reasons: list[str]) -> None:
     node = in_process("0.5.6", periodic__threads__health=said_json(document))
     assert health(WORKER, node, {}) == ("degraded", reasons)
 
 
-def test_many_late_threads_are_counted():
+def test_many_late_threads_are_counted() -> None:
     late = [{"name": f"t{number}"} for number in range(30)]
     document = {"healthy": False, "unhealthy_threads": late}
     _, reasons = health(WORKER, in_process("0.5.6", periodic__threads__health=said_json(document)), {})
@@ -118,7 +117,7 @@ def test_many_late_threads_are_counted():
         (7, "degraded", ["/periodic-threads answered something else"]),
     ],
 )
-def test_the_gauge_counts_only_where_a_health_monitor_runs(threads: Any, level: str, reasons: list[str]):
+def test_the_gauge_counts_only_where_a_health_monitor_runs(threads: Any, level: str, reasons: list[str]) -> None:
     node = in_process("0.5.6", periodic__threads=said_json({"threads": threads}))
     assert health(WORKER, node, gauge(0.0)) == (level, reasons)
     assert node.asked == ["/periodic-threads"]
@@ -130,7 +129,7 @@ def test_the_gauge_counts_only_where_a_health_monitor_runs(threads: Any, level: 
 
 
 @pytest.mark.parametrize("metrics", [NOT_FOUND, GatewayTimeout("none within 5 s"), Said(200, HTML, "<html>")])
-def test_metrics_that_fail_leave_the_threads_to_tell(metrics: Said | FrontendError):
+def test_metrics_that_fail_leave_the_threads_to_tell(metrics: Said | FrontendError) -> None:
     node = in_process("0.5.6", metrics=metrics, periodic__threads=NOT_FOUND)
     assert health(WORKER, node) == ("healthy", [])
     assert health(WORKER, node, gauge(0.0)) == ("healthy", [])
@@ -159,23 +158,22 @@ CAME_BACK = [
 
 @pytest.mark.parametrize(("failure", "reason"), UNREACHABLE)
 @pytest.mark.parametrize("paths", Paths)
-def test_nodes_that_cannot_be_reached(paths: Paths, failure: Said | FrontendError, reason: str):
+def test_nodes_that_cannot_be_reached(paths: Paths, failure: Said | FrontendError, reason: str) -> None:
     def ask(target: str, timeout_s: float | None) -> Any:
         return TableNode({target: failure})(target, timeout_s)
 
-    identity = Identity(Kind.UNKNOWN, "", None, None, paths)
-    assert read(identity, "health", ask).data == {"level": "unreachable", "reasons": [reason]}
+    assert read(UNKNOWN._replace(paths=paths), "health", ask).data == {"level": "unreachable", "reasons": [reason]}
 
 
 @pytest.mark.parametrize("message", CAME_BACK)
-def test_known_nodes_that_send_nonsense_are_degraded(message: str):
+def test_known_nodes_that_send_nonsense_are_degraded(message: str) -> None:
     node = TableNode(
         dict.fromkeys(("/periodic-threads-health", "/status", "/healthz", "/version"), BadGateway(message))
     )
     assert health(WORKER, node, {}) == ("degraded", [message])
-    assert health(MP, node) == ("degraded", [message])
+    assert health(SERVER, node) == ("degraded", [message])
     assert health(WORKER._replace(kind=Kind.COORDINATOR, paths=Paths.COORDINATOR), node) == ("degraded", [message])
-    assert health(Identity(Kind.UNKNOWN, "", None, None, Paths.NONE), node) == ("unreachable", [message])
+    assert health(UNKNOWN, node) == ("unreachable", [message])
 
 
 @pytest.mark.parametrize(
@@ -189,14 +187,14 @@ def test_known_nodes_that_send_nonsense_are_degraded(message: str):
         (said_json({"detail": "viewers may not"}, 403), "answering", "/periodic-threads-health answered 403: viewers"),
     ],
 )
-def test_workers_that_answer_something_else(said: Said, level: str, reason: str):
+def test_workers_that_answer_something_else(said: Said, level: str, reason: str) -> None:
     found, reasons = health(WORKER, in_process("0.5.6", periodic__threads__health=said), {})
     assert found == level
     assert reasons[0].startswith(reason)
     assert len(reasons) == 1
 
 
-def test_an_old_worker_whose_place_something_else_took():
+def test_an_old_worker_whose_place_something_else_took() -> None:
     identity = WORKER._replace(version="0.3.9")
     node = TableNode({"/version": Said(200, HTML, "<html>")})
     assert health(identity, node, {}) == ("degraded", ["/version answered something else"])
@@ -204,7 +202,7 @@ def test_an_old_worker_whose_place_something_else_took():
 
 
 @pytest.mark.parametrize("release", MP_RELEASES)
-def test_mp_servers_of_each_release(release: str):
+def test_mp_servers_of_each_release(release: str) -> None:
     node = mp(release)
     level, reasons = health(probe(node), node)
     if numbers(release) >= (0, 3, 15):
@@ -214,7 +212,7 @@ def test_mp_servers_of_each_release(release: str):
         assert (level, reasons) == ("serving", ["an MP server of LMCache 0.3.13 or 0.3.14 does not say how it is"])
 
 
-def test_an_mp_server_that_is_unhealthy_says_which_part():
+def test_an_mp_server_that_is_unhealthy_says_which_part() -> None:
     status = json.loads(str(mp("0.5.6").answers["/status"].body))  # type: ignore[union-attr]
     manager = status["storage_manager"]
     status["is_healthy"] = manager["is_healthy"] = False
@@ -222,7 +220,7 @@ def test_an_mp_server_that_is_unhealthy_says_which_part():
         for part in (manager[name], manager[f"{name}s"]["_default"]):
             part["is_healthy" if name == "l1_manager" else "thread_alive"] = False
     manager["l2_adapters"] = [{"is_healthy": True}, {"is_healthy": False, "type": "fs"}]
-    assert health(MP, mp("0.5.6", status=said_json(status))) == (
+    assert health(SERVER, mp("0.5.6", status=said_json(status))) == (
         "degraded",
         [
             "status.is_healthy is false",
@@ -233,7 +231,7 @@ def test_an_mp_server_that_is_unhealthy_says_which_part():
         ],
     )
     del manager["l1_managers"]
-    _, reasons = health(MP, mp("0.5.6", status=said_json(status)))
+    _, reasons = health(SERVER, mp("0.5.6", status=said_json(status)))
     assert "status.storage_manager.l1_manager.is_healthy is false" in reasons
     old = probe(mp("0.4.2"))
     assert health(old, mp("0.4.2", api_status=said_json({"is_healthy": False})))[1] == ["status.is_healthy is false"]
@@ -250,16 +248,16 @@ def test_an_mp_server_that_is_unhealthy_says_which_part():
         (None, "degraded", "/status answered something else"),
     ],
 )
-def test_odd_statuses(document: Any, level: str, reason: str):
-    found, reasons = health(MP, mp("0.5.6", status=said_json(document)))
+def test_odd_statuses(document: Any, level: str, reason: str) -> None:
+    found, reasons = health(SERVER, mp("0.5.6", status=said_json(document)))
     assert found == level
     assert reasons[0].startswith(reason)
 
 
-def test_an_mp_server_without_an_engine_says_so():
+def test_an_mp_server_without_an_engine_says_so() -> None:
     error = said_json({"error": "engine not initialized"}, 503)
     sick = said_json({"status": "unhealthy", "reason": "engine not initialized"}, 503)
-    assert health(MP, mp("0.5.6", status=error, healthcheck=sick)) == (
+    assert health(SERVER, mp("0.5.6", status=error, healthcheck=sick)) == (
         "degraded",
         ["/healthcheck: engine not initialized"],
     )
@@ -270,27 +268,27 @@ def test_an_mp_server_without_an_engine_says_so():
     )
     oldest = probe(mp("0.3.15"))
     assert health(oldest, mp("0.3.15", api_healthcheck=sick))[1] == ["/api/healthcheck: engine not initialized"]
-    assert health(MP, mp("0.5.6", status=error)) == ("degraded", ["/status answered 503: engine not initialized"])
-    assert health(MP, mp("0.5.6", status=NOT_FOUND, healthcheck=NOT_FOUND))[1] == [
+    assert health(SERVER, mp("0.5.6", status=error)) == ("degraded", ["/status answered 503: engine not initialized"])
+    assert health(SERVER, mp("0.5.6", status=NOT_FOUND, healthcheck=NOT_FOUND))[1] == [
         "/healthcheck answered 404: Not Found"
     ]
 
 
-def test_the_threads_of_an_mp_server_count_as_well():
+def test_the_threads_of_an_mp_server_count_as_well() -> None:
     late = said_json({"healthy": False, "unhealthy_threads": [{"name": "DeviceHostFuncDispatcher"}]})
-    assert health(MP, mp("0.5.6", periodic__threads__health=late)) == (
+    assert health(SERVER, mp("0.5.6", periodic__threads__health=late)) == (
         "degraded",
         ["periodic thread DeviceHostFuncDispatcher is late"],
     )
-    assert health(MP, mp("0.5.6", periodic__threads__health=NOT_FOUND)) == ("healthy", [])
+    assert health(SERVER, mp("0.5.6", periodic__threads__health=NOT_FOUND)) == ("healthy", [])
     slow = GatewayTimeout("n did not answer within 5 s")
-    assert health(MP, mp("0.5.6", periodic__threads__health=slow)) == (
+    assert health(SERVER, mp("0.5.6", periodic__threads__health=slow)) == (
         "degraded",
         ["/periodic-threads-health: timed out after 5 s"],
     )
 
 
-def test_what_stands_beside_the_nodes():
+def test_what_stands_beside_the_nodes() -> None:
     for node in (coordinator(), controller("0.5.6"), frontend(), frontend(ours=False)):
         assert health(probe(node), node) == ("healthy", [])
     for release, reason in (
@@ -307,6 +305,5 @@ def test_what_stands_beside_the_nodes():
     assert health(probe(controller("0.3.9")), gone) == ("degraded", ["/health answered 404: Not Found"])
 
 
-def test_a_stranger_answers():
-    identity = Identity(Kind.UNKNOWN, "", None, None, Paths.NONE)
-    assert health(identity, TableNode({})) == ("answering", ["answers HTTP (404), but nothing that is LMCache's"])
+def test_a_stranger_answers() -> None:
+    assert health(UNKNOWN, TableNode({})) == ("answering", ["answers HTTP (404), but nothing that is LMCache's"])

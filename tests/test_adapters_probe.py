@@ -52,7 +52,7 @@ def asked_gently(node: TableNode, at_most: int) -> bool:
 
 @pytest.mark.parametrize("role", ["worker", "scheduler"])
 @pytest.mark.parametrize("release", IN_PROCESS_RELEASES)
-def test_in_process_nodes(release: str, role: str):
+def test_in_process_nodes(release: str, role: str) -> None:
     node = in_process(release, role)
     now = numbers(release)
     version = f"{release}-g1234567" if now >= (0, 3, 6) else None
@@ -71,7 +71,7 @@ def test_in_process_nodes(release: str, role: str):
         (("0.5.1", "0.5.2", "0.5.3", "0.5.4", "0.5.5", "0.5.6"), Paths.MP_CONFIG, 3),
     ],
 )
-def test_mp_servers(releases: tuple[str, ...], paths: Paths, requests: int):
+def test_mp_servers(releases: tuple[str, ...], paths: Paths, requests: int) -> None:
     for release in releases:
         node = mp(release)
         known = numbers(release) >= (0, 4, 5)
@@ -80,7 +80,7 @@ def test_mp_servers(releases: tuple[str, ...], paths: Paths, requests: int):
         assert asked_gently(node, requests), node.asked
 
 
-def test_every_release_with_an_mp_server_is_tried():
+def test_every_release_with_an_mp_server_is_tried() -> None:
     assert len(MP_RELEASES) == 2 + 1 + 4 + 4 + 6
 
 
@@ -96,12 +96,12 @@ def test_every_release_with_an_mp_server_is_tried():
     ],
     ids=["coordinator", "controller", "controller-0.3.10", "controller-0.3.9", "frontend", "upstream-frontend"],
 )
-def test_what_stands_beside_the_nodes(node: TableNode, identity: Identity, requests: int):
+def test_what_stands_beside_the_nodes(node: TableNode, identity: Identity, requests: int) -> None:
     assert probe(node) == identity
     assert asked_gently(node, requests), node.asked
 
 
-def test_an_expected_frontend_is_asked_for_that_first():
+def test_an_expected_frontend_is_asked_for_that_first() -> None:
     node = frontend()
     assert probe(node, Kind.FRONTEND).kind is Kind.FRONTEND
     assert node.asked == ["/health", "/api/whoami"]
@@ -121,7 +121,7 @@ def test_an_expected_frontend_is_asked_for_that_first():
         (Said(500, TEXT, "Internal Server Error"), "0.5.6"),
     ],
 )
-def test_odd_versions(version: Said, known: str):
+def test_odd_versions(version: Said, known: str) -> None:
     identity = probe(in_process("0.5.6", version=version))
     assert (identity.kind, identity.version) == (Kind.WORKER, known)
 
@@ -141,7 +141,7 @@ def test_odd_versions(version: Said, known: str):
         (GatewayTimeout("no answer within 5 s"), "worker"),
     ],
 )
-def test_the_role_is_taken_from_the_metadata_else_from_the_metrics(meta: Said | FrontendError, role: str):
+def test_the_role_is_taken_from_the_metadata_else_from_the_metrics(meta: Said | FrontendError, role: str) -> None:
     node = in_process("0.5.6")
     node.answers["/meta?names=role,worker_id"] = meta
     identity = probe(node)
@@ -158,14 +158,14 @@ def test_the_role_is_taken_from_the_metadata_else_from_the_metrics(meta: Said | 
         ("", ""),
     ],
 )
-def test_the_role_of_metrics_is_the_one_that_all_series_agree_on(metrics: str, role: str):
+def test_the_role_of_metrics_is_the_one_that_all_series_agree_on(metrics: str, role: str) -> None:
     node = in_process("0.5.6", meta=NOT_FOUND, metrics=Said(200, TEXT, metrics))
     del node.answers["/meta?names=role,worker_id"]
     assert probe(node).role == role
 
 
 @pytest.mark.parametrize("value", [None, 7, "", [], {}, True, "\x00"])
-def test_odd_instances_are_none(value: object):
+def test_odd_instances_are_none(value: object) -> None:
     node = in_process("0.5.6")
     node.answers["/conf?names=chunk_size,lmcache_instance_id"] = said_json(
         {"chunk_size": None, "lmcache_instance_id": value}
@@ -174,7 +174,7 @@ def test_odd_instances_are_none(value: object):
     assert probe(mp("0.5.6", config=said_json({"mp": {"instance_id": value}}))).instance is None
 
 
-def test_an_mp_server_whose_engine_is_not_there_yet():
+def test_an_mp_server_whose_engine_is_not_there_yet() -> None:
     not_yet = said_json({"error": "configs not initialized"}, 503)
     sick = said_json({"status": "unhealthy", "reason": "engine not initialized"}, 503)
     assert probe(mp("0.5.6", config=not_yet, healthcheck=sick)).paths is Paths.MP_CONFIG
@@ -182,13 +182,13 @@ def test_an_mp_server_whose_engine_is_not_there_yet():
     assert probe(mp("0.4.2", api_healthcheck=sick, api_status=not_yet)).paths is Paths.MP_API_STATUS
 
 
-def test_an_mp_server_without_a_release_number():
+def test_an_mp_server_without_a_release_number() -> None:
     assert probe(mp("0.5.6", version=said_json("NA-NA"))).paths is Paths.MP_CONFIG
     assert probe(mp("0.4.6", version=said_json("NA-NA"))).paths is Paths.MP_CONF
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
-def test_nodes_whose_configuration_is_refused_are_known_by_their_metrics(status: int):
+def test_nodes_whose_configuration_is_refused_are_known_by_their_metrics(status: int) -> None:
     refused = said_json({"detail": "an operator may"}, status)
     node = in_process("0.5.6", "scheduler", conf=refused)
     del node.answers["/conf?names=chunk_size,lmcache_instance_id"]
@@ -216,7 +216,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("name", STRANGERS)
-def test_strangers(name: str):
+def test_strangers(name: str) -> None:
     node = STRANGERS[name]
     identity = probe(node)
     assert (identity.kind, identity.paths) == (Kind.UNKNOWN, Paths.NONE)
@@ -226,7 +226,7 @@ def test_strangers(name: str):
 @pytest.mark.parametrize(
     "error", [BadGateway("n: Connection refused"), GatewayTimeout("n did not answer within 5 s"), Forbidden("no")]
 )
-def test_a_node_that_cannot_be_reached(error: FrontendError):
+def test_a_node_that_cannot_be_reached(error: FrontendError) -> None:
     node = TableNode({"/version": error})
     with pytest.raises(type(error)):
         probe(node)
@@ -234,12 +234,12 @@ def test_a_node_that_cannot_be_reached(error: FrontendError):
 
 
 @pytest.mark.parametrize(("status", "error"), [(502, BadGateway), (504, GatewayTimeout)])
-def test_a_child_that_its_proxy_cannot_reach(status: int, error: type[FrontendError]):
+def test_a_child_that_its_proxy_cannot_reach(status: int, error: type[FrontendError]) -> None:
     with pytest.raises(error, match="127.0.0.1:1: Connection refused"):
         probe(TableNode({"/version": said_json({"detail": "127.0.0.1:1: Connection refused"}, status)}))
 
 
-def test_a_node_that_goes_away_before_it_is_known():
+def test_a_node_that_goes_away_before_it_is_known() -> None:
     node = in_process("0.5.6")
     node.answers["/conf?names=chunk_size,lmcache_instance_id"] = BadGateway("n: Connection refused")
     with pytest.raises(BadGateway):

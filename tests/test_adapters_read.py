@@ -6,7 +6,7 @@ import json
 import pytest
 
 from lmcache_frontend.cluster.adapters import ITEMS
-from lmcache_frontend.cluster.adapters.kinds import Identity, Kind, Paths, Reading, State, release_of
+from lmcache_frontend.cluster.adapters.kinds import UNKNOWN, Paths, Reading, State, release_of
 from lmcache_frontend.cluster.adapters.probe import probe
 from lmcache_frontend.cluster.adapters.read import metrics_target, read
 from lmcache_frontend.errors import BadGateway, Forbidden, FrontendError, GatewayTimeout
@@ -26,6 +26,7 @@ from tests.helpers.generations import (
     numbers,
     said_json,
 )
+from tests.helpers.known_nodes import WORKER
 
 IN_PROCESS_ITEMS = {
     "version": "0.3.6",
@@ -46,7 +47,6 @@ PATHS = {
     "inference": "/inference_info",
     "env": "/env",
 }
-WORKER = Identity(Kind.WORKER, "worker", "0.5.6", None, Paths.IN_PROCESS)
 UNKNOWN_RELEASE = WORKER._replace(version=None)
 
 
@@ -66,7 +66,7 @@ def supported(found: dict[str, Reading]) -> set[str]:
 
 
 @pytest.mark.parametrize("release", IN_PROCESS_RELEASES)
-def test_what_workers_of_each_release_have(release: str):
+def test_what_workers_of_each_release_have(release: str) -> None:
     found = readings(in_process(release))
     expected = {item for item, since in IN_PROCESS_ITEMS.items() if numbers(since) <= numbers(release)}
     assert supported(found) == expected
@@ -80,7 +80,7 @@ def test_what_workers_of_each_release_have(release: str):
 
 
 @pytest.mark.parametrize("release", IN_PROCESS_RELEASES)
-def test_what_schedulers_of_each_release_have(release: str):
+def test_what_schedulers_of_each_release_have(release: str) -> None:
     found = readings(in_process(release, "scheduler"))
     expected = {item for item, since in IN_PROCESS_ITEMS.items() if numbers(since) <= numbers(release)} - {"backends"}
     if numbers(release) <= (0, 3, 10):
@@ -91,14 +91,14 @@ def test_what_schedulers_of_each_release_have(release: str):
         assert found["backends"].reason == "this node has no cache engine, so it has no backends"
 
 
-def test_a_release_that_is_too_old_is_not_asked():
+def test_a_release_that_is_too_old_is_not_asked() -> None:
     node = in_process("0.3.9")
     reading = read(probe(node), "periodic", node)
     assert reading == (State.UNSUPPORTED, "LMCache 0.3.9 has no /periodic-threads (since 0.3.13)", None)
     assert "/periodic-threads" not in node.asked
 
 
-def test_a_path_that_a_known_release_should_have():
+def test_a_path_that_a_known_release_should_have() -> None:
     reading = read(WORKER, "env", TableNode({}))
     assert reading == (State.UNSUPPORTED, "this node does not offer /env (LMCache has it since 0.3.10)", None)
     assert read(WORKER, "conf", TableNode({})).reason == "this node does not offer /conf"
@@ -108,7 +108,7 @@ MP_COMMON = {"version", "metrics", "threads", "loggers", "periodic", "status", "
 
 
 @pytest.mark.parametrize("release", MP_RELEASES)
-def test_what_mp_servers_of_each_release_have(release: str):
+def test_what_mp_servers_of_each_release_have(release: str) -> None:
     now = numbers(release)
     found = readings(mp(release))
     expected = MP_COMMON if now >= (0, 4, 5) else {"status"} if now >= (0, 4, 1) else set()
@@ -121,7 +121,7 @@ def test_what_mp_servers_of_each_release_have(release: str):
         assert "port of their own (9090" in str(found["metrics"].reason)
 
 
-def test_what_stands_beside_the_nodes_has():
+def test_what_stands_beside_the_nodes_has() -> None:
     assert supported(readings(coordinator())) == {"metrics", "status"}
     found = readings(coordinator(with_metrics=False))
     assert supported(found) == {"status"}
@@ -140,14 +140,14 @@ def test_what_stands_beside_the_nodes_has():
     assert found["conf"].reason == "something that is not LMCache's does not show its configuration"
 
 
-def test_metrics_targets():
+def test_metrics_targets() -> None:
     nodes = (in_process("0.3.4"), mp("0.4.5"), mp("0.5.6"), coordinator(), controller("0.3.10"), frontend())
     assert {metrics_target(probe(node)) for node in nodes} == {"/metrics"}
     without = (mp("0.3.13"), mp("0.3.15"), mp("0.4.4"), controller("0.3.9"), TableNode({}))
     assert {metrics_target(probe(node)) for node in without} == {None}
 
 
-def test_the_shapes_of_what_is_read():
+def test_the_shapes_of_what_is_read() -> None:
     found = {item: reading.data for item, reading in readings(in_process("0.5.6")).items()}
     assert found["version"] == "0.5.6-g1234567"
     assert found["conf"] == {
@@ -176,17 +176,17 @@ def test_the_shapes_of_what_is_read():
     ]
 
 
-def test_an_mp_server_s_configuration_stays_nested():
+def test_an_mp_server_s_configuration_stays_nested() -> None:
     data = read(probe(mp("0.5.6")), "conf", mp("0.5.6", config=said_json({"mp": {"a": {"b": float("nan")}}}))).data
     assert data == {"values": {"mp": {"a": {"b": "NaN"}}}, "infinite": ["mp.a.b"]}
 
 
-def test_an_item_that_does_not_exist_is_a_mistake_of_the_caller():
+def test_an_item_that_does_not_exist_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="no item 'series', expected one of version"):
         read(WORKER, "series", TableNode({}))
 
 
-def test_metrics_keep_the_good_lines():
+def test_metrics_keep_the_good_lines() -> None:
     text = '# TYPE a gauge\na 1\nthis is no metric\na{b="\xff"} NaN\na{c="1"} +Inf\na{c="2"} -Inf\n'
     data = read(WORKER, "metrics", TableNode({"/metrics": Said(200, TEXT, text.encode("latin-1"))})).data
     (family,) = data["families"]
@@ -196,7 +196,7 @@ def test_metrics_keep_the_good_lines():
     assert "line 3" in data["faults"][0]
 
 
-def test_no_metrics_are_not_a_failure():
+def test_no_metrics_are_not_a_failure() -> None:
     assert read(WORKER, "metrics", TableNode({"/metrics": Said(200, TEXT, "")})).data == {
         "families": [],
         "faults": [],
@@ -255,7 +255,7 @@ def test_no_metrics_are_not_a_failure():
         (Forbidden("169.254.0.1 is never asked"), State.FAILED, "169.254.0.1 is never asked"),
     ],
 )
-def test_answers_of_all_sorts(said: Said | FrontendError, state: State, reason: str):
+def test_answers_of_all_sorts(said: Said | FrontendError, state: State, reason: str) -> None:
     node = TableNode({"/conf": said})
     for identity in (WORKER, UNKNOWN_RELEASE):
         assert read(identity, "conf", node) == (state, reason, None)
@@ -278,9 +278,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("said", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_nodes_are_failures_with_a_reason(said: Said):
+def test_hostile_nodes_are_failures_with_a_reason(said: Said) -> None:
     everything = ("version", "metrics", "conf", "meta", "threads", "loggers", "periodic", "backends", "status", "env")
-    identities = [Identity(Kind.UNKNOWN, "", version, None, paths) for paths in Paths for version in (None, "0.5.6")]
+    identities = [UNKNOWN._replace(version=version, paths=paths) for paths in Paths for version in (None, "0.5.6")]
     for identity in identities:
         for item in everything:
             reading = read(identity, item, lambda target, timeout_s: TableNode({target: said})(target, timeout_s))
@@ -309,5 +309,5 @@ def test_hostile_nodes_are_failures_with_a_reason(said: Said):
         ("0.3." + "9" * 5000, None),
     ],
 )
-def test_releases(version: str | None, release: tuple[int, int, int] | None):
+def test_releases(version: str | None, release: tuple[int, int, int] | None) -> None:
     assert release_of(version) == release

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from lmcache_frontend.cluster.adapters.kinds import Ask, Identity, Kind, Paths, State
+from lmcache_frontend.cluster.adapters.kinds import Ask, Paths, State
 from lmcache_frontend.cluster.adapters.probe import probe
 from lmcache_frontend.cluster.adapters.read import read
 from lmcache_frontend.errors import BadGateway, FrontendError, GatewayTimeout
 from lmcache_frontend.http1.client import Endpoint, Pool
 from lmcache_frontend.http1.fetch import Answer, fetch
 from tests.helpers.generations import TableNode, in_process, mp
+from tests.helpers.known_nodes import WORKER
 from tests.helpers.scripted import Script, ScriptedNode, Visit, always
 
-WORKER = Identity(Kind.WORKER, "worker", "0.5.6", None, Paths.IN_PROCESS)
 LIMIT_BYTES = 64 * 1024
 AskOf = Callable[[Endpoint], Ask]
 
@@ -64,7 +64,7 @@ def serving(node: TableNode) -> Script:
     return script
 
 
-def test_a_worker_over_tcp(start: Callable[..., Endpoint], ask_of: AskOf):
+def test_a_worker_over_tcp(start: Callable[..., Endpoint], ask_of: AskOf) -> None:
     ask = ask_of(start(serving(in_process("0.5.6"))))
     identity = probe(ask)
     assert identity == WORKER._replace(version="0.5.6-g1234567", instance="lmcache_default_instance")
@@ -72,14 +72,14 @@ def test_a_worker_over_tcp(start: Callable[..., Endpoint], ask_of: AskOf):
     assert read(identity, "threads", ask).data["total"] == 2
 
 
-def test_an_mp_server_over_a_unix_socket(start: Callable[..., Endpoint], ask_of: AskOf, tmp_path: Path):
+def test_an_mp_server_over_a_unix_socket(start: Callable[..., Endpoint], ask_of: AskOf, tmp_path: Path) -> None:
     ask = ask_of(start(serving(mp("0.4.6")), tmp_path / "node"))
     identity = probe(ask)
     assert identity.paths is Paths.MP_CONF
     assert read(identity, "conf", ask).state is State.OK
 
 
-def test_a_port_where_nobody_listens(ask_of: AskOf):
+def test_a_port_where_nobody_listens(ask_of: AskOf) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     ask = ask_of(Endpoint("127.0.0.1", port))
@@ -89,7 +89,7 @@ def test_a_port_where_nobody_listens(ask_of: AskOf):
     assert read(WORKER, "conf", ask) == (State.FAILED, "refused", None)
 
 
-def test_a_socket_that_is_not_there(ask_of: AskOf, tmp_path: Path):
+def test_a_socket_that_is_not_there(ask_of: AskOf, tmp_path: Path) -> None:
     ask = ask_of(Endpoint(str(tmp_path / "none"), 0))
     assert read(WORKER, "health", ask).data == {"level": "unreachable", "reasons": ["no such socket"]}
 
@@ -129,7 +129,9 @@ def half_a_body(visit: Visit) -> None:
         (always(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"), "degraded", "answered something else"),
     ],
 )
-def test_nodes_that_break_http(start: Callable[..., Endpoint], ask_of: AskOf, script: Script, level: str, reason: str):
+def test_nodes_that_break_http(
+    start: Callable[..., Endpoint], ask_of: AskOf, script: Script, level: str, reason: str
+) -> None:
     ask = ask_of(start(script))
     data = read(WORKER, "health", ask, families={}).data
     assert data["level"] == level
@@ -139,7 +141,7 @@ def test_nodes_that_break_http(start: Callable[..., Endpoint], ask_of: AskOf, sc
     assert reading.reason
 
 
-def test_a_node_that_never_answers(start: Callable[..., Endpoint], ask_of: AskOf):
+def test_a_node_that_never_answers(start: Callable[..., Endpoint], ask_of: AskOf) -> None:
     def silent(visit: Visit) -> None:
         visit.read_head()
         visit.read(1)
@@ -147,18 +149,18 @@ def test_a_node_that_never_answers(start: Callable[..., Endpoint], ask_of: AskOf
     ask = ask_of(start(silent))
 
     def impatient(target: str, timeout_s: float | None) -> Answer:
-        return ask(target, 0.2)
+        return ask(target, 0.05)
 
     with pytest.raises(GatewayTimeout):
         probe(impatient)
-    assert read(WORKER, "health", impatient).data == {"level": "unreachable", "reasons": ["timed out after 0.2 s"]}
-    assert read(WORKER, "env", impatient).reason == "timed out after 0.2 s"
+    assert read(WORKER, "health", impatient).data == {"level": "unreachable", "reasons": ["timed out after 0.05 s"]}
+    assert read(WORKER, "env", impatient).reason == "timed out after 0.05 s"
 
 
-def test_a_node_that_sends_byte_after_byte(start: Callable[..., Endpoint], ask_of: AskOf):
+def test_a_node_that_sends_byte_after_byte(start: Callable[..., Endpoint], ask_of: AskOf) -> None:
     def slow(visit: Visit) -> None:
         visit.read_head()
-        visit.sock.settimeout(0.05)
+        visit.sock.settimeout(0.02)
         for byte in b"HTTP/1.1 200 OK\r\n" * 20:
             visit.send(bytes([byte]))
             try:
@@ -168,5 +170,5 @@ def test_a_node_that_sends_byte_after_byte(start: Callable[..., Endpoint], ask_o
                 continue
 
     ask = ask_of(start(slow))
-    with pytest.raises(FrontendError, match=r"within 0\.3 s"):
-        probe(lambda target, timeout_s: ask(target, 0.3))
+    with pytest.raises(FrontendError, match=r"within 0\.1 s"):
+        probe(lambda target, timeout_s: ask(target, 0.1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lmcache_frontend.audit import KEPT_S, AuditTrail, Deed
+from lmcache_frontend.audit import KEPT_S, PREFIX, AuditTrail, Deed
 from lmcache_frontend.masking import MASK
 from lmcache_frontend.store.memory import open_memory
 from lmcache_frontend.store.unavailable import UnavailableStore
@@ -56,6 +56,15 @@ def test_secrets_in_urls_are_hidden_and_texts_have_a_limit() -> None:
     (entry,) = audit.entries()
     assert entry["target"] == f"redis://{MASK}@host"
     assert len(entry["detail"]) == 500
+
+
+def test_what_another_program_wrote_is_left_out() -> None:
+    store = open_memory()
+    audit = AuditTrail(lambda: store, Clock())
+    audit.record(DEED)
+    for number, value in enumerate((b"no json", b"[]", b"\xff", b"[" * 100_000)):
+        store.put(f"{PREFIX}9{number}", value)
+    assert [entry["who"] for entry in audit.entries()] == ["ada"]
 
 
 def test_a_deed_that_cannot_be_kept_is_logged(warnings: Callable[[], list[str]]) -> None:

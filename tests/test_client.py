@@ -192,8 +192,8 @@ def full_tcp_listener(cleanup: ExitStack) -> Endpoint:
 def test_a_node_that_does_not_accept_is_a_gateway_timeout(cleanup: ExitStack) -> None:
     endpoint = full_tcp_listener(cleanup)
     with pytest.raises(GatewayTimeout) as caught:
-        opened(endpoint, connect_timeout_s=0.2)
-    assert str(caught.value) == f"{endpoint} did not accept a connection within 0.2 s"
+        opened(endpoint, connect_timeout_s=0.1)
+    assert str(caught.value) == f"{endpoint} did not accept a connection within 0.1 s"
 
 
 def full_unix_listener(cleanup: ExitStack, path: Path) -> socket.socket:
@@ -213,8 +213,8 @@ def test_a_burst_of_connections_to_a_socket_path_waits_for_room(cleanup: ExitSta
     path = tmp_path / "node.sock"
     listener = full_unix_listener(cleanup, path)
     with pytest.raises(GatewayTimeout) as caught:
-        opened(Endpoint(str(path), 0), connect_timeout_s=0.2)
-    assert str(caught.value) == f"{path} did not accept a connection within 0.2 s"
+        opened(Endpoint(str(path), 0), connect_timeout_s=0.1)
+    assert str(caught.value) == f"{path} did not accept a connection within 0.1 s"
 
     got: list[NodeConnection | BaseException] = []
 

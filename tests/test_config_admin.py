@@ -7,6 +7,7 @@ import argparse
 import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from lmcache_frontend.app import App
 from lmcache_frontend.remote_config.yaml_subset import load
+from tests.helpers.scripted import ScriptedNode, Visit
 from tests.helpers.talking import ask
 from tests.helpers.waiting import wait_until
 from tools.config_admin import main
@@ -319,6 +321,11 @@ def test_clients_are_listed_and_previewed(app: App, tool: Tool, rules: Path, sai
     assert row[-1] == "yes"
     assert tool("preview", "--client-id", client["client_id"]) == 0
     assert "chunk_size" in said()[0]
+    other = rules.with_name("other.yaml")
+    other.write_text("rules: [{name: a, match: {env: {TEAM: search}}, items: [{key: chunk_size, value: 1}]}]")
+    said()
+    assert tool("preview", "--client-id", client["client_id"], "--rules", other) == 0
+    assert said()[1] == "nothing is known to be set for this worker\n"
     assert tool("preview", "--client-id", client["client_id"], "--app-id", "x") == 2
     assert tool("preview", "--client-id", "0" * 16) == 1
 
@@ -334,6 +341,12 @@ def test_the_catalogue_is_offline(said: Said) -> None:
     assert main(["catalogue", "chnk_size"], {}) == 1
     assert "perhaps chunk_size is meant" in said()[1]
     assert main(["catalogue", "run_script_api_enabled", "--lmcache-version", "0.4.7"], {}) == 1
+
+
+def test_a_release_is_a_number(rules: Path, said: Said) -> None:
+    for words in (["catalogue"], ["validate", str(rules)], ["preview"]):
+        assert main([*words, "--lmcache-version", "newest"], {}) == 2
+        assert "expected a release of LMCache such as 0.5.6, got 'newest'" in said()[1]
 
 
 def test_options_may_stand_before_the_command(app: App, said: Said) -> None:
@@ -353,6 +366,57 @@ def test_nobody_there_is_three(said: Said) -> None:
     err = said()[1]
     assert "cannot be reached" in err
     assert "hunter2" not in err
+
+
+STRANGE: list[tuple[str, Any]] = [
+    *(
+        (command, document)
+        for command in ("rules get", "rules apply rules.yaml", "rollback 2", "history", "preview", "clients")
+        for document in (None, 5, "text", [], [1])
+    ),
+    ("rules get", {"rules": 5, "revision": 1}),
+    ("rules apply rules.yaml", {"revision": 2, "findings": [1]}),
+    ("rollback 2", {"revision": 3, "findings": None}),
+    ("history", {"revisions": 5}),
+    ("history", {"revisions": [1]}),
+    ("preview", {"explain": None}),
+    ("preview", {"explain": [{"lost": [1]}]}),
+    ("preview", {"result": {}}),
+    ("preview", {"doubts": ["text"]}),
+    ("clients", {"clients": None}),
+    ("clients", {"clients": ["text"]}),
+]
+
+
+@pytest.mark.parametrize(("command", "document"), STRANGE, ids=str)
+def test_answers_of_something_else_are_told(
+    start_node: Callable[..., ScriptedNode], command: str, document: Any, rules: Path, said: Said
+) -> None:
+    def script(visit: Visit) -> None:
+        head = visit.read_head()
+        length = re.search(rb"Content-Length: (\d+)", head)
+        visit.read(int(length[1]) if length else 0)
+        body = json.dumps(document).encode()
+        if head.startswith(b"GET /api/config/revisions/2 "):
+            body = b'{"rules": [{"name": "a"}], "revision": 2}'
+        elif head.startswith(b"GET /api/config/rules ") and command != "rules get":
+            body = b'{"rules": [], "revision": 3}'
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    server = f"http://127.0.0.1:{start_node(script).port}"
+    assert main([*command.replace("rules.yaml", str(rules)).split(), "--server", server], {}) == 1
+    assert f"{server} answered with something" in said()[1]
+
+
+def test_times_that_are_none_are_not_shown(start_node: Callable[..., ScriptedNode], said: Said) -> None:
+    body = b'{"revisions": [{"revision": 1, "at": 1e300}, {"revision": 2, "at": NaN}, {"revision": 3, "at": null}]}'
+
+    def script(visit: Visit) -> None:
+        visit.read_head()
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    assert main(["history", "--server", f"http://127.0.0.1:{start_node(script).port}"], {}) == 0
+    assert [line.split()[1] for line in said()[0].splitlines()[1:]] == ["-", "-", "-"]
 
 
 def test_rules_of_a_file_cannot_be_edited(start_app: Callable[..., App], rules: Path, said: Said) -> None:

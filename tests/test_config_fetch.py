@@ -140,7 +140,7 @@ def test_the_table_says_what_becomes_of_each_item_and_hides_secrets(
     assert "hunter2" not in out + err
     assert "s3cret" not in out + err
     assert "pd_allocation_timeout_sec" in err
-    assert "4 of 7 settings change something" in err
+    assert "7 set, 4 of them otherwise than before: http" in err
 
 
 def test_json_is_strict_and_hides_secrets_unless_told(
@@ -252,12 +252,12 @@ def test_variables_are_quoted_for_a_shell(
         ({}, "200 OK", r"answered \{\}, expected .* local configuration"),
         ([], "200 OK", r"answered \[\]"),
         (None, "200 OK", None),
-        (b"null", "200 OK", "answered None"),
+        (b"null", "200 OK", "answered null, expected"),
         ([1], "200 OK", "answered with a list, .* LMCache fails at its start"),
         (b'"text"', "200 OK", "answered with a text, .* fails"),
         ({"other": 1}, "200 OK", "there is no configs"),
         ({"configs": 7}, "200 OK", "configs is a number"),
-        ({"configs": {"chunk_size": 1}}, "200 OK", "configs is a object"),
+        ({"configs": {"chunk_size": 1}}, "200 OK", "configs is an object"),
         ({"configs": [{"key": 7, "value": 1}]}, "200 OK", r"the key of configs\[0\] is a number, .* fails"),
         ({"detail": "the rule 'lab' denies"}, "403 Forbidden", "denies the configuration: the rule 'lab' denies"),
         (b"oh\nno", "500 Oops", "answered with status 500: oh no"),
@@ -309,6 +309,10 @@ def test_nobody_there_is_three_and_leaves_the_file(tmp_path: Path, capsys: pytes
         (["--timeout", "0"], {}, "--timeout"),
         (["--mode", "rw"], {}, "--mode"),
         (["--form", "json"], {}, "unrecognized arguments"),
+        (["--write", ""], {}, "--write: expected a path, got an empty text"),
+        (["--config", ""], {}, "--config: expected a path"),
+        (["--output", ""], {}, "--output: expected a path"),
+        (["--lmcache-version", "newest"], {}, "--lmcache-version: expected a release of LMCache such as"),
         (["--url", "http://h.example/"], {"http_proxy": "socks5://p:1"}, "http_proxy: expected an http:// proxy"),
     ],
 )
@@ -401,3 +405,26 @@ def test_it_runs_from_a_clone(serve: Callable[..., Server], tmp_path: Path) -> N
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (result.returncode, result.stderr.count("warning: ")) == (0, 2)
     assert load(result.stdout)["chunk_size"] == 512
+
+
+@pytest.mark.parametrize("stdout", ["/dev/full", "closed"])
+def test_the_file_is_written_whoever_reads_the_rest(serve: Callable[..., Server], tmp_path: Path, stdout: str) -> None:
+    target = tmp_path / "lmcache.yaml"
+    words = ["--url", serve().url, "--write", str(target)]
+    command = f'"$0" -m tools.config_fetch "$@" {">&-" if stdout == "closed" else ">/dev/full"}'
+    result = subprocess.run(
+        ["sh", "-c", command, sys.executable, *words], cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True
+    )
+    assert result.returncode == (0 if stdout == "closed" else 1)
+    assert b"Traceback" not in result.stderr
+    assert load(target.read_text())["chunk_size"] == 512
+
+
+def test_a_file_that_is_read_and_written_is_told(
+    serve: Callable[..., Server], local: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "link.yaml").symlink_to(local)
+    assert fetch(serve(), "--config", local, "--write", str(tmp_path / "other.yaml")) == 0
+    assert "is read and written" not in capsys.readouterr().err
+    assert fetch(serve(), "--write", local, LMCACHE_CONFIG_FILE=str(tmp_path / "link.yaml")) == 0
+    assert "link.yaml is read and written: what the server no longer says stays" in capsys.readouterr().err

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.ports import free_port
 from tests.helpers.talking import ask
+from tests.helpers.waiting import wait_until
 from tools.config_server import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,6 +86,7 @@ def test_rules_are_kept_in_the_store(start: Start, tmp_path: Path) -> None:
         (["--config-rules", "/nowhere/rules.yaml", "--store", "memory:", "--port", "0"], 1, "/nowhere/rules.yaml"),
     ],
 )
+@pytest.mark.usefixtures("logging_restored")
 def test_faults_of_the_command_line_are_told(
     arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,3 +111,23 @@ def test_the_help_names_its_own_flags(capsys: pytest.CaptureFixture[str]) -> Non
         assert f"{flag} " in out
     assert "(8088)" in out
     assert "--demo" not in out
+
+
+def test_it_serves_though_nobody_hears_that_it_does() -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "tools.config_server", "--host", "127.0.0.1", "--port", str(port)]
+    with open("/dev/full", "w") as full:
+        process = subprocess.Popen([*command, "--store", "memory:"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
+
+    def answers() -> bool:
+        try:
+            return ask(port, "GET", "/config").status == 200
+        except OSError:
+            return False
+
+    try:
+        wait_until(answers)
+    finally:
+        process.terminate()
+        _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, b"")

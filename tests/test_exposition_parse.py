@@ -5,10 +5,11 @@ import math
 
 import pytest
 
+from lmcache_frontend.exposition import scan as scanning
 from lmcache_frontend.exposition.diagnosis import FAULTS_TOLD
 from lmcache_frontend.exposition.labels import LABEL_VALUE_CHARACTERS
 from lmcache_frontend.exposition.parse import Sample, parse, select
-from lmcache_frontend.exposition.scan import LINE_CHARACTERS, SAMPLES, scan
+from lmcache_frontend.exposition.scan import LINE_CHARACTERS, scan
 from tests.helpers.expositions import random_body, recorded, series
 
 
@@ -164,12 +165,13 @@ def test_a_body_that_was_cut_off_loses_its_last_line() -> None:
     assert parsed.faults == ["line 2: it has no end, the body was cut off: 'y 12'"]
 
 
-def test_samples_past_the_cap_are_dropped_and_counted() -> None:
-    parsed = parse("".join(f'x{{a="{number}"}} 1\n' for number in range(SAMPLES + 7)) + "late 1\n")
-    assert len(parsed.families["x"].samples) == SAMPLES
+def test_samples_past_the_cap_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "SAMPLES", 5000)
+    parsed = parse("".join(f'x{{a="{number}"}} 1\n' for number in range(5007)) + "late 1\n")
+    assert len(parsed.families["x"].samples) == 5000
     assert parsed.families.keys() == {"x"}
     assert parsed.dropped == 8
-    assert parsed.faults == [f"there are {SAMPLES + 8} samples, at most {SAMPLES} are kept"]
+    assert parsed.faults == ["there are 5008 samples, at most 5000 are kept"]
 
 
 def test_the_same_labels_in_another_order_are_the_same_sample() -> None:

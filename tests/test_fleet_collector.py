@@ -16,6 +16,7 @@ from lmcache_frontend.cluster.model import LOCAL_PROXY, Node, Proxy, Source
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.demo.cluster import DemoCluster, start_cluster
 from lmcache_frontend.errors import GatewayTimeout, NotFound
+from lmcache_frontend.fleet import collector as collector_module
 from lmcache_frontend.fleet.collector import Collector
 from lmcache_frontend.fleet.snapshot import NO_TRAFFIC, OK, STALE, FleetSnapshot, Level
 from lmcache_frontend.http1.client import Pool
@@ -273,7 +274,7 @@ class Asked:
 def run() -> Iterator[Callable[..., Collector]]:
     with ExitStack() as cleanup:
 
-        def start(registry: Registry, ask_node: Callable[[Node], Ask], interval_s: float = 0.4) -> Collector:
+        def start(registry: Registry, ask_node: Callable[[Node], Ask], interval_s: float = 0.1) -> Collector:
             collector = Collector(registry, ask_node, interval_s=interval_s)
             cleanup.callback(collector.stop)
             collector.start()
@@ -289,7 +290,8 @@ def many(*names: str) -> Registry:
     return registry
 
 
-def test_the_dead_delay_no_living_node(run: Callable[..., Collector]) -> None:
+def test_the_dead_delay_no_living_node(run: Callable[..., Collector], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector_module, "FIRST_ANSWER_TIMEOUT_S", 0.05)
     asked = Asked()
     asked.dead = {f"dead{number}" for number in range(40)}
     living = [f"n{number}" for number in range(10)]
@@ -327,14 +329,16 @@ def test_a_node_that_is_slow_at_first_is_asked_again_at_once(run: Callable[..., 
     assert collector.statistics().errors == {("slow", "timeout"): 1}
 
 
-def test_stopping_waits_for_nobody(run: Callable[..., Collector]) -> None:
+def test_stopping_waits_for_nobody(run: Callable[..., Collector], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector_module, "FIRST_ANSWER_TIMEOUT_S", 30.0)
+    monkeypatch.setattr(collector_module, "STOP_TIMEOUT_S", 0.05)
     asked = Asked()
     asked.dead = {"dead"}
     collector = run(many("dead"), asked)
     wait_until(lambda: "dead" in asked.asking)
     begun = time.monotonic()
     collector.stop()
-    # Generous: the limit is a second, a node's time-out would be five.
+    # Generous: the limit is far less than a second, a node's time-out would be thirty.
     assert time.monotonic() - begun < 3
     assert collector.wait_for(10**6, 30) is None, "who waits is told at once"
     asked.let_go.set()
@@ -388,7 +392,9 @@ def test_a_refresh_in_vain_gives_the_last_snapshot() -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[DemoCluster]:
-    cluster = start_cluster(8, tmp_path / "n")
+    begun = time.time()
+    # Its time passes ten times as fast, so that there is soon something to tell.
+    cluster = start_cluster(8, tmp_path / "n", clock=lambda: begun + 10 * (time.time() - begun))
     yield cluster
     cluster.stop()
 

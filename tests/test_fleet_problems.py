@@ -78,6 +78,11 @@ def test_a_full_tier_is_a_problem_where_nothing_stays_for_long() -> None:
     assert texts(worker_evicting(10, fill=0.8)) == []
 
 
+def test_large_amounts_are_written_without_an_exponent() -> None:
+    full = figures("worker", cpu_fill=0.99, evictions_per_s=22.85, active_objects=10)
+    assert "it evicts 1,371 a minute" in texts(state("w", figures=full))[0][2]
+
+
 def l1(fill: float, **more: float) -> NodeState:
     return state("m", kind="mp", figures=figures("mp", cpu_fill=fill, evictions_per_s=1, l1_watermark=0.8, **more))
 

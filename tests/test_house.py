@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -45,9 +47,30 @@ def room_of(module: str) -> str:
     return parts[1] if len(parts) > 1 else "__init__"
 
 
-def imports(path: Path) -> Iterator[tuple[str, int]]:
+class Source(NamedTuple):
+    """What the rules look at in a file: modules with the line of their import, functions with first and last line."""
+
+    line_count: int
+    imports: tuple[tuple[str, int], ...]
+    functions: tuple[tuple[str, int, int], ...]
+
+
+@cache
+def source(path: Path) -> Source:
+    """Read a file, once for all tests."""
+    text = path.read_text(encoding="utf-8")
+    nodes = list(ast.walk(ast.parse(text)))
+    functions = (node for node in nodes if isinstance(node, ast.FunctionDef))
+    return Source(
+        text.count("\n"),
+        tuple(imports(path, nodes)),
+        tuple((node.name, node.lineno, node.end_lineno or 0) for node in functions),
+    )
+
+
+def imports(path: Path, nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
     """Yield each imported module in full, with its line; functions' own imports included."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node.lineno
@@ -79,7 +102,7 @@ def own_room(path: Path) -> str:
 @pytest.mark.parametrize("path", [path for path in sources() if PACKAGE in path.parents], ids=str)
 def test_imports_point_down(path: Path) -> None:
     room = own_room(path)
-    for module, line in imports(path):
+    for module, line in source(path).imports:
         if module.split(".")[0] == "lmcache_frontend":
             imported = room_of(module)
             assert imported == room or floor_of(imported) > floor_of(room), f"{path.name}:{line} imports {module}"
@@ -89,7 +112,7 @@ def test_imports_point_down(path: Path) -> None:
 @pytest.mark.parametrize("path", list(sources()), ids=str)
 def test_only_the_standard_library_is_imported(path: Path) -> None:
     known = sys.stdlib_module_names | {"lmcache_frontend"}
-    assert {module for module, _ in imports(path) if module.split(".")[0] not in known} == set()
+    assert {module for module, _ in source(path).imports if module.split(".")[0] not in known} == set()
 
 
 def test_no_circles_among_modules() -> None:
@@ -98,7 +121,7 @@ def test_no_circles_among_modules() -> None:
         if PACKAGE not in path.parents:
             continue
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        graph[name] = {module for module, _ in imports(path) if module.startswith("lmcache_frontend.")} - {name}
+        graph[name] = {module for module, _ in source(path).imports if module.startswith("lmcache_frontend.")} - {name}
     done: set[str] = set()
 
     def visit(name: str, trail: tuple[str, ...]) -> None:
@@ -115,11 +138,9 @@ def test_no_circles_among_modules() -> None:
 
 def test_modules_and_functions_stay_of_a_size_to_read() -> None:
     for path in sources():
-        text = path.read_text(encoding="utf-8")
-        assert text.count("\n") <= 400, path
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef):
-                assert (node.end_lineno or 0) - node.lineno < 50, f"{path}:{node.lineno} {node.name}"
+        assert source(path).line_count <= 400, path
+        for name, first, last in source(path).functions:
+            assert last - first < 50, f"{path}:{first} {name}"
 
 
 def test_no_markup_is_made_from_strings_in_the_page() -> None:

@@ -118,21 +118,24 @@ def wait_until(condition: Callable[[], bool], what: Callable[[], str], limit_s: 
 
 @contextlib.contextmanager
 def running(directory: Path, path: Path, environment: dict[str, str]) -> Iterator[Plugin]:
-    """Run the plugin file under a parent process until the block ends."""
+    """Run the plugin file under a parent process until the block ends; then both are killed, whoever still runs."""
     log = directory / "plugin.log"
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(log), sys.executable, "-S", str(path)],
         stdout=subprocess.PIPE,
         env=environment,
         cwd=directory,
+        start_new_session=True,
     )
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
     try:
         yield Plugin(parent, pid, log)
     finally:
-        parent.kill()
-        parent.wait()
+        # The parent leads a group of its own, which its child is in.
+        if parent.returncode is None:
+            os.killpg(parent.pid, signal.SIGKILL)
+            parent.wait()
         parent.stdout.close()
         wait_until(lambda: not alive(pid), log.read_text)
 

@@ -336,7 +336,8 @@ def test_port_is_taken_only_while_somebody_listens() -> None:
 def test_a_port_lost_between_question_and_start_gives_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
-    def frontend(arguments: list[str], environment: object) -> int:
+    def frontend(arguments: list[str], environment: object, *, must_be_heard: bool) -> int:
+        assert must_be_heard
         asked.append(int(arguments[-1].partition("=")[2]))
         return 1 if len(asked) == 1 else 0
 
@@ -350,7 +351,8 @@ def test_a_port_lost_between_question_and_start_gives_the_next_one(monkeypatch: 
 def test_another_failure_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
-    def frontend(arguments: list[str], environment: object) -> int:
+    def frontend(arguments: list[str], environment: object, *, must_be_heard: bool) -> int:
+        assert must_be_heard
         asked.append(arguments)
         return 1
 

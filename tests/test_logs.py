@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -14,18 +14,14 @@ Configure = Callable[[str, str], logging.Logger]
 
 
 @pytest.fixture
-def configure() -> Iterator[Configure]:
-    """Give a function that configures logging and gives a logger; what was set before comes back at the end."""
-    root = logging.getLogger("lmcache_frontend")
-    before = (root.handlers[:], root.level, root.propagate)
+def configure(logging_restored: None) -> Configure:
+    """Give a function that configures logging and gives a logger."""
 
     def run(level: str, form: str) -> logging.Logger:
         logs.configure(level, form)
         return logging.getLogger("lmcache_frontend.test")
 
-    yield run
-    root.handlers[:], level, root.propagate = before
-    root.setLevel(level)
+    return run
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from lmcache_frontend import __version__
+from lmcache_frontend import __version__, command
+from lmcache_frontend.store import pid_lock
+from tests.helpers.ports import free_port
 from tests.helpers.talking import ask
 from tests.helpers.waiting import wait_until
 
@@ -27,10 +29,8 @@ COMMAND = [sys.executable, "-m", "lmcache_frontend"]
 NODE = '[{"name": "n", "host": "127.0.0.1", "port": 9}]'
 
 
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20, env={**os.environ, **variables}
-    )
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20)
 
 
 @pytest.fixture
@@ -84,19 +84,19 @@ def test_a_signal_is_heard_however_busy_the_threads_are(
     def knock() -> None:
         while not ended.is_set():
             with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), timeout=5).close()
+                socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
 
     threads = [threading.Thread(target=knock) for _ in range(4)]
     for thread in threads:
         thread.start()
     try:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=10)
+        _, err = process.communicate(timeout=10)
     finally:
         ended.set()
         for thread in threads:
             thread.join()
-    assert process.returncode == 0
+    assert process.returncode == 0, err
 
 
 def test_sighup_reads_the_file_again_and_ends_nothing(
@@ -111,9 +111,10 @@ def test_sighup_reads_the_file_again_and_ends_nothing(
     assert process.poll() is None
 
 
-def test_variables_of_a_kubernetes_service_are_no_settings() -> None:
-    result = run("--host", "192.0.2.1", LMCACHE_FRONTEND_PORT="tcp://10.0.0.1:8000")
-    assert "cannot listen on 192.0.2.1 port 8000" in result.stderr
+@pytest.mark.usefixtures("logging_restored")
+def test_variables_of_a_kubernetes_service_are_no_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.run(["--host", "192.0.2.1"], {"LMCACHE_FRONTEND_PORT": "tcp://10.0.0.1:8000"}) == 1
+    assert "cannot listen on 192.0.2.1 port 8000" in capsys.readouterr().err
 
 
 def test_the_demo_answers(start: Callable[..., tuple[subprocess.Popen[str], str]]) -> None:
@@ -151,9 +152,10 @@ def test_a_changed_file_is_loaded_while_it_runs(
     wait_until(lambda: names() == ["m"])
 
 
-def test_version_and_help() -> None:
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version").stdout == f"lmcache-frontend {__version__}\n"
-    text = run("--help").stdout
+    assert command.run(["--help"], {}) == 0
+    text = capsys.readouterr().out
     for flag in ("--port", "--nodes", "--config", "--demo", "--allow-target", "--settings", "--node-timeout"):
         assert flag in text
 
@@ -166,20 +168,34 @@ def test_version_and_help() -> None:
         (["--port"], 2, "expected one argument"),
         (["--log-level", "loud"], 2, "expected one of critical"),
         (["--node-timeout", "-1"], 2, "expected seconds"),
-        (["--nodes", "{"], 2, "--nodes: not JSON"),
-        (["--nodes", '{"a": 1}'], 2, "--nodes: expected a list"),
+        (["--port", "0", "--nodes", "{"], 2, "--nodes: not JSON"),
+        (["--port", "0", "--nodes", '{"a": 1}'], 2, "--nodes: expected a list"),
         (["--settings", "/nonexistent.json"], 2, "cannot read the settings file"),
-        (["--config", "/nonexistent.json"], 1, "/nonexistent.json: cannot be read: No such file or directory"),
+        (
+            ["--port", "0", "--config", "/nonexistent.json"],
+            1,
+            "/nonexistent.json: cannot be read: No such file or directory",
+        ),
         (["--host", "192.0.2.1"], 1, "cannot listen on 192.0.2.1 port 8000"),
         (["--host", "no.such.host.invalid"], 1, "cannot listen on no.such.host.invalid"),
     ],
 )
-def test_a_bad_start_is_one_line_and_a_status(arguments: list[str], status: int, says: str) -> None:
-    result = run(*arguments)
-    assert (result.returncode, result.stdout) == (status, "")
-    assert says in result.stderr
-    assert result.stderr.startswith("lmcache-frontend: ")
-    assert result.stderr.count("\n") == 1
+@pytest.mark.usefixtures("logging_restored")
+def test_a_bad_start_is_one_line_and_a_status(
+    arguments: list[str], status: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.run(arguments, {}) == status
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert says in said.err
+    assert said.err.startswith("lmcache-frontend: ")
+    assert said.err.count("\n") == 1
+
+
+def test_a_status_is_that_of_the_process() -> None:
+    result = run("--bogus")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "lmcache-frontend: unrecognized arguments: --bogus\n"
 
 
 def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
@@ -190,6 +206,22 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
         1,
         f"lmcache-frontend: cannot listen on 127.0.0.1 port {port}: Address already in use\n",
     )
+
+
+def test_a_default_file_that_another_process_is_just_making_ends_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    port = free_port()
+    path = tmp_path / "lmcache-frontend" / f"{port}.db"
+    path.parent.mkdir()
+    lock = pid_lock.hold(str(path), f"{path}.lock")
+    try:
+        result = run("--host", "127.0.0.1", "--port", str(port))
+    finally:
+        os.close(lock)
+    assert result.returncode == 1
+    assert result.stderr == f"lmcache-frontend: {path} is in use by process {os.getpid()}\n"
 
 
 def test_bad_entries_are_named_and_good_ones_load(start: Callable[..., tuple[subprocess.Popen[str], str]]) -> None:

@@ -37,9 +37,14 @@ class Flaky:
         self._store = store
         self.fails = False
         self.batches: list[int] = []
+        self.listings = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
+
+    def list(self, *arguments: Any, **keywords: Any) -> Any:
+        self.listings += 1
+        return self._store.list(*arguments, **keywords)
 
     def transact(self, operations: Sequence[Operation]) -> int:
         if self.fails:
@@ -171,6 +176,20 @@ def test_workers_are_forgotten_30_days_after_they_asked_last() -> None:
     assert clients.all() == []
 
 
+def test_many_are_read_a_page_at_a_time() -> None:
+    store, _, clients = make()
+    for number in range(250):
+        clients.note(pod(number))
+    clients.flush()
+    clients.note(pod(0))
+    pages = store.listings
+    one_by_one = clients.each()
+    names = {next(one_by_one).client_id for _ in range(2)}
+    assert store.listings == pages + 1
+    names.update(kept.client_id for kept in one_by_one)
+    assert (store.listings, len(names)) == (pages + 3, 250)
+
+
 def test_batches_are_small_enough_for_a_transaction() -> None:
     store, _, clients = make()
     for number in range(120):
@@ -179,10 +198,10 @@ def test_batches_are_small_enough_for_a_transaction() -> None:
     assert store.batches == [50, 50, 20]
     assert len(clients.all()) == 120
     store.batches.clear()
-    for number in range(20):
-        clients.note(pod(number)._replace(config={"a": "x" * 60_000}))
-    assert clients.flush() == 20
-    assert store.batches == [8, 8, 4]
+    for number in range(80):
+        clients.note(pod(number)._replace(config={"a": "x" * 15_000}))
+    assert clients.flush() == 80
+    assert store.batches == [34, 34, 12]
 
 
 def test_what_the_store_does_not_take_waits(caplog: pytest.LogCaptureFixture) -> None:

@@ -191,6 +191,12 @@ def test_faults_of_the_document(given: Any, message: str) -> None:
         ({"match": {"rollout_percent": None}}, "rules[0].match.rollout_percent is null, expected a number from 0"),
         ({"match": {"rollout_percent": math.nan}}, "rules[0].match.rollout_percent is NaN, expected a number from"),
         ({"match": {"rollout_percent": 0.005}}, "rules[0].match.rollout_percent is 0.005, expected steps of 0.01"),
+        (
+            {"match": {"env": {}}},
+            "rules[0].match.env is empty and would match everybody; leave it out if that is meant",
+        ),
+        ({"match": {"config": {}}}, "rules[0].match.config is empty and would match everybody"),
+        ({"match": {"env": None}}, "rules[0].match.env is null, expected an object"),
         ({"match": {"rollout_by": "A"}}, "rules[0].match.rollout_by is given without rollout_percent"),
         ({"match": {"rollout_percent": 5, "rollout_by": ""}}, 'rules[0].match.rollout_by is "", expected the name of'),
         ({"items": {}}, "rules[0].items is an object, expected a list"),

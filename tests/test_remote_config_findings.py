@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lmcache_frontend.masking import MASK
 from lmcache_frontend.remote_config.document import read_rules
 from lmcache_frontend.remote_config.findings import Finding, findings
 
@@ -54,6 +55,22 @@ def test_one_that_older_releases_read_otherwise_is_noted_once() -> None:
     assert finding.severity == "surprise"
     assert find(("chunk_size", "512"))[-1] == finding
     assert not [found for found in find(("chunk_size", "x")) if "0.3.13" in found.text]
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({"items": [{"key": "extra_config", "value": {"a": [{"api_key": MASK}]}}]}, "extra_config"),
+        ({"items": [{"key": "remote_url", "value": f"redis://{MASK}@h:1"}]}, "remote_url"),
+        ({"match": {"env": {"API_TOKEN": MASK}}}, "API_TOKEN"),
+        ({"match": {"env": {"API_TOKEN": {"equals": MASK}}}}, "API_TOKEN"),
+        ({"match": {"config": {"remote_url": f"redis://{MASK}@h:1"}}}, "remote_url"),
+    ],
+)
+def test_what_was_shown_in_place_of_a_secret_is_no_value(fields: dict[str, Any], key: str) -> None:
+    (finding,) = findings(read_rules({"rules": [{"name": "r", **fields}]}))
+    assert (finding.rule, finding.key, finding.severity) == ("r", key, "error")
+    assert finding.text.startswith("got ********, which is shown in place of a secret")
 
 
 def test_secrets_are_not_told() -> None:

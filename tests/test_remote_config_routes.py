@@ -194,7 +194,9 @@ def test_the_catalogue_of_a_release(app: App) -> None:
         ("PUT", "/api/config/rules", {"rules": [], "expected_revision": "x"}),
         ("PUT", "/api/config/rules", {"rules": [], "dry_run": 1}),
         ("PUT", "/api/config/rules", {"rules": [], "message": 1}),
+        ("PUT", "/api/config/rules", {"rules": [], "dry-run": True}),
         ("POST", "/api/config/rollback", {}),
+        ("POST", "/api/config/rollback", {"to": 0, "dry_run": True}),
         ("POST", "/api/config/preview", {"rules": 1}),
         ("GET", "/api/config/revisions?limit=0", None),
         ("GET", "/api/config/revisions?before=-1", None),
@@ -209,6 +211,22 @@ def test_bad_requests_say_so(app: App, method: str, path: str, document: Any) ->
     reply = send(app, method, path, document)
     assert reply.status == 400
     assert json.loads(reply.body)["detail"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/api/config/rules"), ("POST", "/api/config/preview")])
+def test_a_match_that_is_there_twice_is_not_passed_over(app: App, method: str, path: str) -> None:
+    body = b'{"rules": [{"name": "a", "match": {"app_id": ["x"]}, "match": {}, "items": []}]}'
+    reply = ask(app.settings.port, method, path, body)
+    assert reply.status == 400
+    assert "match" in json.loads(reply.body)["detail"]
+    assert read(app, "/api/config/rules")["revision"] == 0
+
+
+def test_an_answer_of_ours_can_be_put_back(app: App) -> None:
+    put(app, CHUNKS, message="one")
+    document = read(app, "/api/config/revisions/1")
+    assert send(app, "PUT", "/api/config/rules", document).status == 200
+    assert send(app, "PUT", "/api/config/rules", {**read(app, "/api/config/rules"), "rules": []}).status == 200
 
 
 @pytest.mark.parametrize(
@@ -231,10 +249,13 @@ def test_the_asking_is_counted(start_app: StartApp) -> None:
     put(app, CHUNKS)
     for app_id in ("chat", "chat", "x"):
         send(app, "GET", f"/config?appId={app_id}", WORKER)
+    for body in (b"no JSON", b"x" * ((1 << 20) + 1)):
+        assert ask(app.settings.port, "POST", "/config?appId=chat", body).status in (400, 413)
     text = ask(app.settings.port, "GET", "/metrics").body.decode()
     assert 'lmcache_frontend_config_fetches_total{app_id="chat",outcome="matched"} 2.0' in text
     assert 'lmcache_frontend_config_fetches_total{app_id="x",outcome="empty"} 1.0' in text
-    assert "lmcache_frontend_config_fetch_duration_seconds_count 3.0" in text
+    assert 'lmcache_frontend_config_fetches_total{app_id="chat",outcome="malformed"} 2.0' in text
+    assert "lmcache_frontend_config_fetch_duration_seconds_count 5.0" in text
 
 
 def test_rules_from_a_file(start_app: StartApp, tmp_path: Path) -> None:

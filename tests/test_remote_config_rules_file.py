@@ -63,6 +63,11 @@ def test_json_is_read(tmp_path: Path, name: str) -> None:
         ("r.yaml", b"", "the document is null, expected an object with rules"),
         ("r.json", b'{"rules": ' + b"9" * 5000 + b"}", "not JSON: it holds a number of too many digits"),
         ("r.json", b"[" * 100_000, "nested too deeply"),
+        (
+            "r.json",
+            b'{"rules": [{"name": "a", "match": {"app_id": ["x"]}, "match": {}}]}',
+            'the field "match" is there twice',
+        ),
         ("r.json", b"\xff", "not UTF-8 text (byte 0)"),
     ],
 )

@@ -24,7 +24,7 @@ def start_server() -> Iterator[Start]:
 
         def start(handle: Handler, **limits: float) -> Server:
             server = Server(("127.0.0.1", 0), handle, Limits(**limits))
-            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
             cleanup.callback(server.drain, 2.0)
             return server
 
@@ -93,7 +93,7 @@ def test_a_body_over_the_limit_is_refused_in_chunks_as_well(start_server: Start)
 
 
 def test_a_head_that_trickles_in_gets_408(start_server: Start) -> None:
-    port = start_server(echo, head_timeout_s=0.3).server_port
+    port = start_server(echo, head_timeout_s=0.1).server_port
     with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
         answered = threading.Event()
 
@@ -113,14 +113,14 @@ def test_a_head_that_trickles_in_gets_408(start_server: Start) -> None:
 
 
 def test_a_slow_body_gets_408(start_server: Start) -> None:
-    port = start_server(echo, body_timeout_s=0.2).server_port
+    port = start_server(echo, body_timeout_s=0.05).server_port
     with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: n\r\nContent-Length: 5\r\n\r\nab")
         assert read_response(sock).status == 408
 
 
 def test_an_idle_connection_is_closed_without_a_word(start_server: Start) -> None:
-    port = start_server(echo, idle_timeout_s=0.2).server_port
+    port = start_server(echo, idle_timeout_s=0.05).server_port
     assert say(port, b"") == b""
 
 
@@ -272,11 +272,11 @@ def test_what_can_never_become_a_head_is_refused_at_once(start_server: Start, ra
 
 
 def test_empty_lines_between_requests_are_no_request(start_server: Start) -> None:
-    port = start_server(echo, head_timeout_s=0.1).server_port
+    port = start_server(echo, head_timeout_s=0.05).server_port
     with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
         sock.sendall(HEAD + b"\r\n")
         assert read_response(sock).status == 200
-        sock.settimeout(0.4)
+        sock.settimeout(0.2)
         with pytest.raises(TimeoutError):
             sock.recv(1)
         sock.settimeout(10)

@@ -10,6 +10,7 @@ import pytest
 
 from lmcache_frontend import __version__
 from lmcache_frontend.errors import UsageError
+from lmcache_frontend.remote_config.globs import PATTERN_LIMIT
 from lmcache_frontend.settings import DEMO_DEFAULT_NODES, OPTIONS, Settings, read_settings
 
 
@@ -74,6 +75,13 @@ def test_nothing_said_gives_the_defaults() -> None:
             (("10.*:80", "/run/X"), ("a:1", "b:2"), ("c:3",)),
         ),
         ("socket_dir", ["--socket-dir", "a b"], ("SOCKET_DIR", "/s"), "/t", ("a b", "/s", "/t")),
+        (
+            "config_remember",
+            ["--config-remember", "A_*,B", "--config-remember", "C"],
+            ("CONFIG_REMEMBER", ""),
+            ["D", "x" * PATTERN_LIMIT],
+            (("A_*", "B", "C"), (), ("D", "x" * PATTERN_LIMIT)),
+        ),
     ],
 )
 def test_a_flag_goes_before_a_variable_before_the_file_before_the_default(
@@ -159,6 +167,13 @@ def test_a_bad_value_is_refused_by_flag_by_variable_and_by_key(
     assert refused(**{variable: value}) == f"LMCACHE_FRONTEND_{variable} is {shown}, {expected}"
     file.write_text(json.dumps({name: value}))
     assert refused(file=file) == f"{name} in {file} is {shown}, {expected}"
+
+
+def test_a_pattern_that_nothing_could_be_matched_with_is_refused_at_the_start() -> None:
+    pattern = "x" * (PATTERN_LIMIT + 1)
+    expected = f"expected patterns of at most {PATTERN_LIMIT} characters"
+    assert refused("--config-remember", "HOST*", "--config-remember", pattern).endswith(expected)
+    assert refused(CONFIG_REMEMBER=f"HOST* {pattern}").endswith(expected)
 
 
 @pytest.mark.parametrize(

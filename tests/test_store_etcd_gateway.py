@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from lmcache_frontend.errors import ServiceUnavailable
-from lmcache_frontend.store.etcd.address import Address
+from lmcache_frontend.errors import ServiceUnavailable, StartError
+from lmcache_frontend.store.etcd.address import Address, read_address
 from lmcache_frontend.store.etcd.exchange import Lost, Refused
 from lmcache_frontend.store.etcd.gateway import Gateway, OutcomeUnknown, Repeat
+from lmcache_frontend.store.etcd.store import EtcdStore
+from lmcache_frontend.store.opening import open_store
 from tests.helpers.ports import free_port
 from tests.helpers.scripted import ScriptedNode, Visit, answering
+from tests.helpers.waiting import wait_until
 
 Start = Callable[..., ScriptedNode]
 
@@ -104,6 +107,56 @@ def test_a_member_that_says_nothing_is_given_up(start_node: Start) -> None:
     assert not isinstance(caught.value, OutcomeUnknown)
 
 
+def test_after_a_long_silence_nobody_is_asked_a_second_time(start_node: Start) -> None:
+    silent = [start_node(lambda visit: visit.read(1 << 20) and None) for _ in range(2)]
+    with pytest.raises(ServiceUnavailable, match="timed out"):
+        gateway(*(node.port for node in silent), answer_timeout_s=0.05).call("kv/range", {})
+    assert [len(node.visits) for node in silent] == [1, 1]
+
+
+WRONG_SHAPES: list[Any] = [
+    {},
+    {"header": None},
+    {"header": {"revision": "x"}},
+    {"header": {"revision": "5"}, "kvs": 5},
+    {"header": {"revision": "5"}, "kvs": [{"key": "eA=="}]},
+    {"header": {"revision": "5"}, "kvs": [{"key": "!", "value": "QQ", "mod_revision": "1"}]},
+    {"header": {"revision": "5"}, "result": 7, "kvs": [[]]},
+]
+
+
+@pytest.mark.parametrize("document", WRONG_SHAPES)
+def test_what_only_looks_like_etcd_is_told_apart(start_node: Start, document: Any) -> None:
+    port = start_node(answering(answer(document))).port
+    spec = f"etcd://127.0.0.1:{port}/x"
+    says = f"{spec} did not answer as the JSON gateway of etcd 3.4 or later does"
+    with pytest.raises(StartError, match=says):
+        open_store(spec, port=0, environment={})
+    store = EtcdStore(read_address(spec))
+    for expected in (0, None):
+        with pytest.raises(ServiceUnavailable, match=says):
+            store.put("a", b"", expect_revision=expected)
+    store.close()
+
+
+def test_a_watch_of_what_only_looks_like_etcd_says_so_and_tries_again(start_node: Start) -> None:
+    served = answer({"header": {"revision": "5"}})
+    answers = [served, answer(b'{"result": 7}\n'), served, answer(b'{"result": {"events": [{"kv": {}}]}}\n')]
+
+    def script(visit: Visit) -> None:
+        visit.read_head()
+        visit.send(answers[min(visit.number, 3)])
+
+    node = start_node(script)
+    store = EtcdStore(read_address(f"etcd://127.0.0.1:{node.port}/x"))
+    watch = store.watch("", 0)
+    for _ in range(2):
+        with pytest.raises(ServiceUnavailable, match="did not answer as"):
+            wait_until(lambda: watch.next(0.05))
+    wait_until(lambda: len(node.visits) >= 4)
+    store.close()
+
+
 def test_a_refusal_is_final(start_node: Start) -> None:
     full = start_node(answering(error(8, "etcdserver: mvcc: database space exceeded", 429)))
     other = start_node(answering(answer({})))
@@ -125,6 +178,8 @@ def test_a_refusal_after_a_lost_answer_says_nothing_about_the_first_attempt(star
         (answer(b"Not Found\n", 404), 404),
         (answer(b"<html>", 200), 200),
         (answer([1], 200), 200),
+        (answer(b"[" * 100_000, 200), 200),
+        (answer({"error": {"http_code": "odd"}}, 200), 200),
         (answer({"unknown": "shape"}, 401), 401),
     ],
 )

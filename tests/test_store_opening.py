@@ -113,6 +113,23 @@ def test_a_default_file_that_is_in_use_ends_the_start(tmp_path: Path) -> None:
     open_at(None, XDG_STATE_HOME=str(tmp_path)).close()
 
 
+def test_what_a_default_file_holds_that_cannot_be_written_is_read(tmp_path: Path, warnings: Warnings) -> None:
+    with closing(open_at(None, XDG_STATE_HOME=str(tmp_path))) as store:
+        store.put("a", b"1")
+        path = Path(store.where.removeprefix("sqlite:"))
+    lock = Path(f"{path}.lock")
+    lock.unlink()
+    lock.mkdir()
+    store = open_at(None, XDG_STATE_HOME=str(tmp_path))
+    assert f"{path} cannot be used: Is a directory" in store.fault
+    assert len(warnings()) == 1
+    assert store.get("a") == ("a", b"1", 1)
+    assert store.list("") == ((("a", b"1", 1),), 1)
+    with pytest.raises(ServiceUnavailable, match="nothing can be stored"):
+        store.put("a", b"2")
+    assert store.list("").revision == 1
+
+
 def test_an_unavailable_store_has_nothing_and_takes_nothing() -> None:
     store: Store = UnavailableStore("the disk is gone")
     assert store.get("a") is None

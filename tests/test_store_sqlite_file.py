@@ -146,6 +146,46 @@ def test_another_programs_database_is_left_as_it_is(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO entries VALUES ('text', x'00', 1, NULL)",
+        "INSERT INTO entries VALUES (x'61', 'text', 1, NULL)",
+        "INSERT INTO entries VALUES (x'61', x'00', 'one', NULL)",
+        "INSERT INTO entries VALUES (x'61', x'00', 1, 'never')",
+        "DELETE FROM counter",
+        "UPDATE counter SET revision = 'many'",
+        "UPDATE counter SET revision = 9223372036854775807",
+        "UPDATE counter SET revision = -1",
+    ],
+)
+def test_what_another_program_broke_is_left_as_it_is(path: Path, statement: str) -> None:
+    open_sqlite(str(path)).close()
+    with altered(path) as connection:
+        connection.execute(statement)
+    before = path.read_bytes()
+    assert refusal(path) == f"{path} is damaged (another program has written to it); it was left as it is"
+    assert path.read_bytes() == before
+
+
+def test_a_key_of_another_program_that_is_not_unicode_is_in_nobodys_way(path: Path) -> None:
+    open_sqlite(str(path)).close()
+    with altered(path) as connection:
+        connection.execute("INSERT INTO entries VALUES (x'61FF', x'00', 1, NULL), (x'62FF', x'00', 1, 5)")
+    with closing(open_sqlite(str(path))) as store:
+        assert store.put("a", b"1") == 2
+        assert [entry.key for entry in store.list("").entries] == ["a", "a\ufffd"]
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe", "ü ? # %20".encode(), b"line\nbreak"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: bytes) -> None:
+    path = os.path.join(str(tmp_path), os.fsdecode(name), "store.db")
+    for _ in range(2):
+        with closing(open_sqlite(path)) as store:
+            store.put("a", b"1")
+    assert sorted(os.listdir(tmp_path)) == [os.fsdecode(name)]
+
+
 def test_an_empty_file_becomes_a_store(path: Path) -> None:
     path.touch()
     with closing(open_sqlite(str(path))) as store:

@@ -328,8 +328,8 @@ def test_the_time_for_a_head_is_for_all_of_it(pair: Pair) -> None:
     sender = threading.Thread(target=trickle)
     sender.start()
     try:
-        with pytest.raises(RequestTimeout, match=r"^no whole request head within 0\.2 s$"):
-            read_head(stream, head_timeout_s=0.2)
+        with pytest.raises(RequestTimeout, match=r"^no whole request head within 0\.1 s$"):
+            read_head(stream, head_timeout_s=0.1)
     finally:
         ended.set()
         sender.join(10)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lmcache_frontend.errors import Conflict, Unreachable
-from tools.command_line import Example, add_command, make_parser
+from tools.command_line import Example, add_command, command_first, make_parser
 from tools.console import Console, add_console_options, console_of, run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,3 +115,50 @@ def test_every_help_ends_in_examples(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         parser.parse_args(["--version"])
     assert capsys.readouterr().out.startswith("tool ")
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&-", ">&- 2>&- <&-", "2>/dev/full"])
+def test_streams_that_are_closed_or_broken_beside_the_result_stop_nothing(redirection: str, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from tools.console import run; from tests.test_tools_console import *\n"
+        "def body():\n"
+        "    mine = console(); mine.warn('a warning'); mine.result([sys.stdin.read()]); Path(sys.argv[1]).touch()\n"
+        "    return 4\n"
+        "sys.exit(run('tool', body))"
+    )
+    done = tmp_path / "done"
+    command = f'"$0" -c "$1" "$2" {redirection}'
+    result = subprocess.run(
+        ["sh", "-c", command, sys.executable, program, str(done)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, "Traceback" in result.stderr, done.exists()) == (4, False, True)
+
+
+def test_an_error_that_nobody_can_be_told_has_its_status() -> None:
+    program = (
+        "import sys; from lmcache_frontend.errors import Conflict; from tools.console import run\n"
+        "def body(): raise Conflict('late')\n"
+        "sys.exit(run('tool', body))"
+    )
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stderr=full)
+    assert result.returncode == 6
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["--server", "u", "-q", "go", "x"], ["go", "x", "--server", "u", "-q"]),
+        (["go", "--server", "u"], ["go", "--server", "u"]),
+        (["--server", "u", "--help"], ["--help"]),
+        (["--server", "u"], []),
+        (["--server"], []),
+        ([], []),
+    ],
+)
+def test_options_before_the_command_are_no_command(given: list[str], expected: list[str]) -> None:
+    assert command_first(given, frozenset({"--server"})) == expected

@@ -7,6 +7,7 @@ import os
 import pty
 import struct
 import termios
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tools.terminal import (
     painted,
     painted_diff,
     printable,
+    reader_is_gone,
     shortened,
     table,
     terminal_of,
@@ -173,3 +175,14 @@ def test_differences_are_coloured_as_people_know_it() -> None:
         "\x1b[31m-old\\x1b\x1b[0m",
         "\x1b[32m+new\x1b[0m",
     ]
+
+
+def test_a_reader_that_is_gone_is_seen(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as pipe:
+        assert not reader_is_gone(pipe)
+        os.close(reading)
+        assert reader_is_gone(pipe)
+    with (tmp_path / "file").open("w") as file:
+        assert not reader_is_gone(file)
+    assert not reader_is_gone(io.StringIO())

@@ -10,6 +10,13 @@ from typing import Any, NamedTuple
 from lmcache_frontend import __version__
 
 
+def file_path(text: str) -> str:
+    """Read a path for argparse; an empty one is a variable that was not set, and no wish to do without."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got an empty text")
+    return text
+
+
 class Example(NamedTuple):
     """A command line as one types it, and what it does in a few words."""
 
@@ -53,11 +60,12 @@ def examples_text(examples: Sequence[Example]) -> str:
 def command_first(arguments: Sequence[str], valued: frozenset[str]) -> list[str]:
     """Move options that stand before the command behind everything, where parsers of commands look for them.
 
-    ``valued`` are the options that take a value of their own. Help and version stay in front: they are the program's.
+    ``valued`` are the options that take a value of their own. Help and version are the program's: they go alone. Where
+    there is no command nothing is left, so that it is missed, and no option's value is taken for it.
     """
     at = 0
     while at < len(arguments) and arguments[at].startswith("-") and arguments[at] not in ("-", "--"):
         if arguments[at] in ("-h", "--help", "--version"):
-            return list(arguments)
+            return [arguments[at]]
         at += 2 if arguments[at] in valued else 1
-    return [*arguments[at:], *arguments[:at]]
+    return [*arguments[at:], *arguments[:at]] if at < len(arguments) else []

@@ -11,6 +11,7 @@ from typing import NamedTuple, TextIO
 
 from lmcache_frontend.errors import FrontendError
 
+from .command_line import file_path
 from .files import write_atomically
 from .terminal import COLOR_CHOICES, Terminal, painted, printable, terminal_of
 
@@ -61,7 +62,7 @@ class Console(NamedTuple):
 
     def _say(self, text: str) -> None:
         self.out.stream.flush()
-        print(text, file=self.err.stream, flush=True)
+        _write_aside(text, self.err.stream)
 
 
 def add_console_options(parser: argparse.ArgumentParser, formats: Iterable[str] = ()) -> None:
@@ -73,7 +74,9 @@ def add_console_options(parser: argparse.ArgumentParser, formats: Iterable[str] 
     choices = tuple(formats)
     if choices:
         group.add_argument("--format", choices=choices, default=choices[0], help=f"default: {choices[0]}")
-    group.add_argument("--output", metavar="PATH", help="write the result to this file, whole or not at all")
+    group.add_argument(
+        "--output", metavar="PATH", type=file_path, help="write the result to this file, whole or not at all"
+    )
     group.add_argument("--color", choices=COLOR_CHOICES, default="auto", help="default: auto, only on a terminal")
     group.add_argument("-q", "--quiet", action="store_true", help="say nothing beside the result but warnings")
     group.add_argument("-v", "--verbose", action="store_true", help="say more of what is done")
@@ -93,6 +96,7 @@ def run(program: str, body: Callable[[], int]) -> int:
 
     Ctrl-C gives 130; a reader that went away, as `head` does, ends it quietly with what a shell gives for SIGPIPE.
     """
+    _replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         _accept_any_character(stream)
     try:
@@ -101,7 +105,7 @@ def run(program: str, body: Callable[[], int]) -> int:
     except FrontendError as exc:
         # Kept in order with what is on standard output already.
         _flush_quietly(sys.stdout)
-        print(f"{program}: {printable(str(exc))}", file=sys.stderr)
+        _write_aside(f"{program}: {printable(str(exc))}", sys.stderr)
         return exc.exit_status
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
@@ -111,9 +115,25 @@ def run(program: str, body: Callable[[], int]) -> int:
         _discard(sys.stdout)
         return PIPE_CLOSED
     except OSError as exc:
-        print(f"{program}: {printable(exc.strerror or str(exc))}", file=sys.stderr)
+        _flush_quietly(sys.stdout)
+        _write_aside(f"{program}: {printable(exc.strerror or str(exc))}", sys.stderr)
         return 1
     return status
+
+
+def _replace_closed_streams() -> None:
+    """Lead streams that were closed when we were started, which Python has as None, into nothing."""
+    for name, mode, flags in (("stdin", "r", os.O_RDONLY), ("stdout", "w", os.O_WRONLY), ("stderr", "w", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode, closefd=False))
+
+
+def _write_aside(text: str, stream: TextIO) -> None:
+    """Write a line beside the result; that it cannot be written is no reason to leave the work."""
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        _discard(stream)
 
 
 def _accept_any_character(stream: TextIO) -> None:
@@ -125,7 +145,7 @@ def _accept_any_character(stream: TextIO) -> None:
 def _flush_quietly(stream: TextIO) -> None:
     try:
         stream.flush()
-    except BrokenPipeError:
+    except OSError:
         _discard(stream)
 
 

@@ -30,6 +30,10 @@ _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff\\]")
 _SAFE_IN_TARGET = "/:@!$&'()*+,;=~-._%?"
 
 
+class TooLate(Unreachable):
+    """An answer did not come, or not all of it, in time."""
+
+
 class Url(NamedTuple):
     """An http or https address; ``user_information`` is ``user:password`` as it goes into Basic."""
 
@@ -151,7 +155,8 @@ def basic(user_information: str) -> str:
 def exchange(url: Url, method: str, fields: Mapping[str, str], body: bytes | None, wire: Wire) -> Answer:
     """Send one request and read the whole answer; the time-out holds for all of it.
 
-    Raises: Unreachable where no answer came; BadGateway where it is not HTTP, broken off or larger than 16 MiB.
+    Raises: Unreachable where no answer came, which is TooLate where none came in time; BadGateway where it is not HTTP,
+    broken off or larger than 16 MiB.
     """
     end = time.monotonic() + wire.timeout_s
     with opened(url, method, fields, body, wire, end=end) as incoming:
@@ -258,8 +263,8 @@ def _over_by(end: float | None, connection: http.client.HTTPConnection, url: Url
         raise _too_late(url, wire)
 
 
-def _too_late(url: Url, wire: Wire) -> Unreachable:
-    return Unreachable(f"{_where(url, wire)} did not answer within {wire.timeout_s:g} s")
+def _too_late(url: Url, wire: Wire) -> TooLate:
+    return TooLate(f"{_where(url, wire)} did not answer within {wire.timeout_s:g} s")
 
 
 def _where(url: Url, wire: Wire) -> str:

@@ -133,7 +133,7 @@ class FrontendClient(NamedTuple):
     def _read(self, content: bytes) -> Any:
         try:
             return json.loads(content)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise BadGateway(f"{self.shown} answered with something other than JSON: is a frontend there?") from exc
 
     def _refused(self, answer: Answer) -> ServerError:
@@ -142,7 +142,7 @@ class FrontendClient(NamedTuple):
             return ServerError(answer.status, f"{self.shown} leads on to {location}: name that address with --server")
         try:
             document = json.loads(answer.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             document = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -78,6 +79,18 @@ def _columns(stream: TextIO, environment: Mapping[str, str]) -> int:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
         return shutil.get_terminal_size().columns
+
+
+def reader_is_gone(stream: TextIO) -> bool:
+    """Say whether whoever read from the other end of a pipe has closed it; of a file nobody does."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return False
+    looked_at = select.poll()
+    # Errors are told of in any case.
+    looked_at.register(descriptor, 0)
+    return any(told & (select.POLLERR | select.POLLHUP) for _, told in looked_at.poll(0))
 
 
 def painted(text: str, style: str, terminal: Terminal) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -36,7 +37,8 @@ class Progress:
 
     def __init__(self, title: Title) -> None:
         """Begin with no lines, under an id of its own."""
-        self.id = secrets.token_urlsafe(18)
+        # In hexadecimal: what begins with a dash is taken for an option on a command line.
+        self.id = secrets.token_hex(12)
         self.title = title
         self.stop_reason = ""
         self.ended_at: float | None = None
@@ -85,6 +87,11 @@ class Progress:
         with self._changed:
             self._changed.wait_for(lambda: len(self._lines) > position or self.ended_at is not None, timeout_s)
             return self._lines[position:], self.ended_at is not None
+
+    def wait_for_end(self, timeout_s: float) -> bool:
+        """Wait so long at most, and say whether it has ended."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.ended_at is not None, timeout_s)
 
     def wait_for_stop(self, timeout_s: float) -> bool:
         """Wait so long at most, and say whether it was stopped."""
@@ -160,6 +167,11 @@ class Ledger:
         for progress in actions:
             if progress.ended_at is None:
                 progress.stop(reason)
+
+    def wait(self, timeout_s: float) -> list[Progress]:
+        """Wait so long at most for all to end, and give those that have not."""
+        deadline_s = time.monotonic() + timeout_s
+        return [one for one in self.recent() if not one.wait_for_end(max(deadline_s - time.monotonic(), 0.0))]
 
     def _forget(self) -> None:
         total = sum(kept.title.total for kept in self._actions.values())

@@ -96,3 +96,15 @@ class Actions:
     def end(self) -> None:
         """Stop all, on the way out."""
         self._ledger.close(ENDING)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait, once `end` was called, until what is under way has ended and is written down; say whether it has."""
+        left = self._ledger.wait(timeout_s)
+        for progress in left:
+            logger.warning(
+                "%s: cut off with %d of %d nodes told of; what came of the others is not known",
+                progress.title.what,
+                len(progress.lines),
+                progress.title.total,
+            )
+        return not left

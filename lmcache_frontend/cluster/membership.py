@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from lmcache_frontend.cluster.entries import read_node, read_proxy, write_node
 from lmcache_frontend.cluster.model import LOCAL_PROXY, Cluster, Proxy, Source
 from lmcache_frontend.cluster.registry import Registry
-from lmcache_frontend.errors import BadRequest, Conflict, RevisionConflict, ServiceUnavailable
+from lmcache_frontend.cluster.sources import FAULTS_SHOWN
+from lmcache_frontend.errors import BadRequest, Conflict, FrontendError, RevisionConflict, ServiceUnavailable
 
 if TYPE_CHECKING:
     from lmcache_frontend.store.protocol import Operation, Store
@@ -28,6 +29,13 @@ _PATIENCE_S = 3.0
 _AT_ONCE = 100
 
 
+class _Stored(NamedTuple):
+    """What the store holds: ``{proxy_name: Proxy}``, and a line for each entry that cannot be read."""
+
+    proxies: dict[str, Proxy]
+    faults: list[str]
+
+
 class Membership:
     """Keeps what is registered, and brings back what was."""
 
@@ -35,6 +43,8 @@ class Membership:
         """Take what gives the store when it is first needed."""
         self._registry = registry
         self._store = store
+        self._is_behind = False
+        self._told: frozenset[str] = frozenset()
 
     def keep(self, old: Cluster, new: Cluster) -> None:
         """Write what differs between two clusters, before the new one holds.
@@ -58,6 +68,10 @@ class Membership:
                 store.transact(operations[first : first + _AT_ONCE])
         except RevisionConflict as exc:
             raise Conflict("the name was registered meanwhile at another frontend on the same store") from exc
+        except ServiceUnavailable:
+            # Some of it may be there all the same; where others write too, who follows them hears of it.
+            self._is_behind = not store.is_shared
+            raise
 
     def load(self) -> int:
         """Put what is registered into the registry and give the store's revision that this is of.
@@ -65,21 +79,34 @@ class Membership:
         Raises: ServiceUnavailable.
         """
         revision = 0
+        faults: list[str] = []
 
         def stored() -> dict[str, Proxy]:
             nonlocal revision
             listing = self._store().list(PREFIX)
             revision = listing.revision
-            return _read_entries({entry.key: entry.value for entry in listing.entries})
+            found = _read_entries({entry.key: entry.value for entry in listing.entries})
+            faults.extend(found.faults)
+            return found.proxies
 
-        for line in self._registry.replace_source(Source.API, stored):
-            logger.warning("registered nodes: %s", line)
+        refused = self._registry.replace_source(Source.API, stored)
+        self._tell(faults + refused)
         return revision
+
+    def catch_up(self) -> None:
+        """Load again where it is not known what became of a change.
+
+        Raises: ServiceUnavailable.
+        """
+        if self._is_behind:
+            self.load()
+            self._is_behind = False
 
     def follow(self, wait: Callable[[float], bool]) -> None:
         """Load again whenever another frontend changes what is registered; until ``wait(seconds)`` says to end."""
         from lmcache_frontend.store.protocol import Compacted
 
+        fault = ""
         while not wait(0.0):
             try:
                 watch = self._store().watch(PREFIX, self.load())
@@ -87,11 +114,28 @@ class Membership:
                     while not wait(0.0):
                         if watch.next(1.0):
                             self.load()
+                        if fault:
+                            logger.warning("what other frontends register is seen again")
+                        fault = ""
                 finally:
                     watch.close()
-            except (ServiceUnavailable, Compacted) as exc:
-                logger.info("registered nodes are not followed for a moment: %s", exc)
+            except Compacted as exc:
+                logger.info("registered nodes are read again: %s", exc)
+            except Exception as exc:
+                if str(exc) != fault:
+                    is_ours = isinstance(exc, FrontendError)
+                    logger.warning("what other frontends register is not seen for now: %s", exc, exc_info=not is_ours)
+                fault = str(exc)
                 wait(_PATIENCE_S)
+
+    def _tell(self, faults: list[str]) -> None:
+        """Log what is new of the faults, since much is read again and again; of very much only the beginning."""
+        new = [line for line in faults if line not in self._told]
+        self._told = frozenset(faults)
+        for line in new[:FAULTS_SHOWN]:
+            logger.warning("registered nodes: %s", line)
+        if len(new) > FAULTS_SHOWN:
+            logger.warning("registered nodes: %d more entries were refused", len(new) - FAULTS_SHOWN)
 
 
 def _registered(cluster: Cluster) -> dict[str, bytes]:
@@ -106,25 +150,38 @@ def _registered(cluster: Cluster) -> dict[str, bytes]:
     return found
 
 
-def _read_entries(stored: Mapping[str, bytes]) -> dict[str, Proxy]:
-    """Read what the store holds; what cannot be read is left out and logged, never deleted."""
-    proxies: dict[str, Proxy] = {}
+def _read_entries(stored: Mapping[str, bytes]) -> _Stored:
+    """Read what the store holds; what cannot be read is left out, never deleted."""
+    found = _Stored({}, [])
     for key, value in stored.items():
         try:
-            entry: Any = json.loads(value)
-            if not isinstance(entry, dict):
-                raise BadRequest("expected an object")
-            if "nodes" in entry:
-                proxy = read_proxy(entry, Source.API, [])
-                proxies[proxy.name] = proxy._replace(nodes=proxies.get(proxy.name, proxy).nodes)
-                continue
-            holder = str(entry.get("proxy_id") or LOCAL_PROXY)
-            node = read_node(entry, holder, Source.API)
-            held = proxies.get(holder, Proxy(holder, None, {}))
-            proxies[holder] = held._replace(nodes={**held.nodes, node.name: node})
+            _read_entry(key, json.loads(value), found.proxies)
         except (ValueError, RecursionError, BadRequest) as exc:
-            logger.warning("the registered node at %s in the store cannot be read: %s", key, exc)
-    return proxies
+            found.faults.append(f"{key} in the store cannot be read: {exc}")
+    return found
+
+
+def _read_entry(key: str, entry: Any, proxies: dict[str, Proxy]) -> None:
+    if not isinstance(entry, dict):
+        raise BadRequest("expected an object")
+    if "nodes" in entry:
+        said = read_proxy(entry, Source.API, [])
+        _require_key(key, _key(said.name))
+        proxies[said.name] = said._replace(nodes=proxies.get(said.name, said).nodes)
+        return
+    holder = str(entry.get("proxy_id") or LOCAL_PROXY)
+    node = read_node(entry, holder, Source.API)
+    _require_key(key, _key(holder, node.name))
+    nodes = proxies.setdefault(holder, Proxy(holder, None, {})).nodes
+    # Nobody else has it yet; to copy it for each node would take minutes for very many.
+    assert isinstance(nodes, dict)
+    nodes[node.name] = node
+
+
+def _require_key(key: str, expected: str) -> None:
+    """Refuse an entry at another key than its name's: it could never be changed or deleted by that name."""
+    if key != expected:
+        raise BadRequest(f"the name in it belongs to {expected}")
 
 
 def _key(proxy_name: str, node_name: str | None = None) -> str:

@@ -52,7 +52,10 @@ class Node(NamedTuple):
 
 
 class Proxy(NamedTuple):
-    """A frontend with nodes behind it; ``address`` is itself as a node, None for `LOCAL_PROXY`."""
+    """A frontend with nodes behind it; ``address`` is itself as a node.
+
+    It is None for `LOCAL_PROXY`, and for one that is named by nodes alone: those are shown and cannot be reached.
+    """
 
     name: str
     address: Node | None
@@ -83,42 +86,49 @@ class Cluster(NamedTuple):
         """Say how a flat name, or a full one of the form ``proxy/node``, is reached.
 
         A flat name means a proxy, then a node of ours, then the only child of that name; a full name goes first.
-        Raises: NotFound; Conflict, listing the full names, where it stands for several children.
+        Raises: NotFound, for the child of a proxy that is not known here too; Conflict, listing the full names, where
+        it stands for several children.
         """
+        held = self._held(name)
+        if held is None:
+            return self.ways[name]
+        proxy, node = held
+        if proxy.address is not None:
+            return Way(proxy.address, node.name, False)
+        if proxy.name != LOCAL_PROXY:
+            raise NotFound(f"{proxy.name[:80]!r}, the frontend of {node.name[:80]!r}, is not known")
+        return Way(node, None, False)
+
+    def locate(self, name: str) -> tuple[str, str | None]:
+        """Give the proxy a name belongs to and the node's name within it, None for the proxy itself.
+
+        Raises: NotFound, Conflict.
+        """
+        held = self._held(name)
+        if held is not None:
+            return held[0].name, held[1].name
+        way = self.ways[name]
+        return (way.node.name, None) if way.is_frontend else (way.node.proxy, way.node.name)
+
+    def _held(self, name: str) -> tuple[Proxy, Node] | None:
+        """Give the node that a name stands for and the proxy that has it, None where ``ways`` has the name."""
         # Both parts of a full name may hold slashes themselves.
         slash = name.find("/")
         while slash >= 0:
             named = self.proxies.get(name[:slash])
             node = named.nodes.get(name[slash + 1 :]) if named else None
             if named and node:
-                return self._way_to(named, node)
+                return named, node
             slash = name.find("/", slash + 1)
-        way = self.ways.get(name)
-        if way is not None:
-            return way
+        if name in self.ways:
+            return None
         holders = [proxy for proxy in self.proxies.values() if name in proxy.nodes]
         if not holders:
             raise NotFound(f"no node or proxy is called {name[:80]!r}")
         if len(holders) > 1:
             full_names = ", ".join(f"{proxy.name}/{name}" for proxy in holders)
             raise Conflict(f"{name[:80]!r} is the name of several nodes, expected one of {full_names}")
-        return self._way_to(holders[0], holders[0].nodes[name])
-
-    def locate(self, name: str) -> tuple[str, str | None]:
-        """Give the proxy a name belongs to and the node's name within it, None for the proxy itself.
-
-        Raises: as `find`.
-        """
-        way = self.find(name)
-        if way.is_frontend:
-            return way.node.name, None
-        return (way.node.proxy, way.node.name) if way.child is None else (way.node.name, way.child)
-
-    @staticmethod
-    def _way_to(proxy: Proxy, node: Node) -> Way:
-        if proxy.address is None:
-            return Way(node, None, False)
-        return Way(proxy.address, node.name, False)
+        return holders[0], holders[0].nodes[name]
 
 
 def make_cluster(proxies: Mapping[str, Proxy]) -> Cluster:

@@ -169,11 +169,14 @@ def _insert(now: dict[str, Proxy], node: Node) -> None:
 
 def _forget_source(now: dict[str, Proxy], proxy: Proxy, source: Source, keep: Mapping[str, Proxy]) -> None:
     """Take out what a source said of a proxy; what the proxy reported of itself stays while the source names it."""
-    if proxy.address is not None and proxy.address.source is source and proxy.name not in keep:
-        del now[proxy.name]
-        return
+    address = proxy.address
+    if address is not None and address.source is source:
+        if proxy.name not in keep:
+            del now[proxy.name]
+            return
+        address = None
     nodes = {name: node for name, node in proxy.nodes.items() if node.source is not source}
-    now[proxy.name] = proxy._replace(nodes=nodes)
+    now[proxy.name] = proxy._replace(address=address, nodes=nodes)
 
 
 def _merge(now: dict[str, Proxy], said: Proxy) -> list[str]:
@@ -189,5 +192,5 @@ def _merge(now: dict[str, Proxy], said: Proxy) -> list[str]:
             refused.append(f"node {node.name!r}: the name is held by a node from the {nodes[node.name].source.value}")
         else:
             nodes[node.name] = node
-    now[said.name] = Proxy(said.name, address, nodes)
+    now[said.name] = Proxy(said.name, held.address if address is None else address, nodes)
     return refused

@@ -136,14 +136,14 @@ def run(plan: Plan) -> int:
     from lmcache_frontend.command import run as run_service
 
     if plan.port_is_strict or plan.port == 0:
-        return run_service([*plan.arguments, f"--port={plan.port}"], os.environ)
+        return run_service([*plan.arguments, f"--port={plan.port}"], os.environ, must_be_heard=True)
     ports = range(plan.port, min(plan.port + _PORTS_TRIED, 65536))
     for port in ports:
         if port_is_taken(plan.host, port):
             continue
         if port != plan.port:
             _say(f"port {plan.port} is taken: the dashboard is on port {port}")
-        status = run_service([*plan.arguments, f"--port={port}"], os.environ)
+        status = run_service([*plan.arguments, f"--port={port}"], os.environ, must_be_heard=True)
         # Another process may have taken the port between the question and the start: then the next one is tried.
         if status != 1 or not port_is_taken(plan.host, port):
             return status

@@ -74,6 +74,11 @@ def release_of(version: str | None) -> Release:
     return max((*release, int(post)) if post else release, _OLDEST)
 
 
+def is_version(text: str) -> bool:
+    """Say whether a text is a version, or begins as one."""
+    return re.match(_NUMBER, text) is not None
+
+
 def release_text(release: Release) -> str:
     """Give a release as LMCache writes it."""
     number = ".".join(map(str, release[:3]))

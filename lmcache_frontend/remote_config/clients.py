@@ -11,7 +11,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -32,7 +32,8 @@ MOST_CLIENTS = 10_000
 COUNT_AGAIN_S = 3600.0
 NAME_LIMIT = 256
 VARIABLE_LIMIT = 1024
-RECORD_LIMIT_BYTES = 64 * 1024
+# All settings of a worker take about 4 KiB; anybody can ask as a worker, and all records together have to fit.
+RECORD_LIMIT_BYTES = 16 * 1024
 QUEUE_LIMIT_BYTES = 16 * 1024 * 1024
 BATCH_LIMIT_BYTES = 512 * 1024
 BATCH_LIMIT = 50
@@ -170,18 +171,28 @@ class Clients:
 
         Raises: ServiceUnavailable.
         """
+        return sorted(self.each(), key=lambda client: -client.fetched_at)
+
+    def each(self) -> Iterator[Client]:
+        """Yield all workers that are kept, in no order; they are many and large, so that few are in memory at once.
+
+        Raises: ServiceUnavailable.
+        """
         with self._lock:
-            records = dict(self._queue)
+            waiting = dict(self._queue)
+        for name, record in waiting.items():
+            if (client := _read(name, record)) is not None:
+                yield client
         after = ""
         while True:
             entries = self._store.list(PREFIX, after=after, limit=_PAGE).entries
             for entry in entries:
-                records.setdefault(entry.key[len(PREFIX) :], entry.value)
+                name = entry.key[len(PREFIX) :]
+                if name not in waiting and (client := _read(name, entry.value)) is not None:
+                    yield client
             if len(entries) < _PAGE:
-                break
+                return
             after = entries[-1].key
-        clients = [client for name, record in records.items() if (client := _read(name, record)) is not None]
-        return sorted(clients, key=lambda client: -client.fetched_at)
 
     def find(self, client_id: str) -> Client:
         """Give a worker by its id.

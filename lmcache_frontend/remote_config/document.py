@@ -171,8 +171,8 @@ def _read_match(entry: Any, path: str) -> Match:
             raise BadRequest(f"{path}.rollout_by is given without rollout_percent, which it belongs to")
     return Match(
         tuple(_glob(text, place) for text, place in _listed(fields, "app_id", path)),
-        _conditions(fields.get("env", {}), f"{path}.env", _OF_ENVIRONMENT),
-        _conditions(fields.get("config", {}), f"{path}.config", _OF_CONFIG),
+        _conditions(fields["env"], f"{path}.env", _OF_ENVIRONMENT) if "env" in fields else (),
+        _conditions(fields["config"], f"{path}.config", _OF_CONFIG) if "config" in fields else (),
         tuple(_network(text, place) for text, place in _listed(fields, "client", path)),
         percent,
         by,
@@ -193,6 +193,8 @@ def _listed(fields: dict[str, Any], name: str, path: str) -> Iterator[tuple[Any,
 def _conditions(entry: Any, path: str, questions: _Questions) -> tuple[Condition, ...]:
     if not isinstance(entry, dict):
         _refuse(path, entry, "an object")
+    if not entry:
+        raise BadRequest(f"{path} is empty and would match everybody; leave it out if that is meant")
     if len(entry) > MOST_CONDITIONS:
         raise BadRequest(f"{path} has {len(entry)} conditions, at most {MOST_CONDITIONS} are taken")
     by_word = {operator.value: operator for operator in questions.operators}

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from lmcache_frontend.masking import masked
+from lmcache_frontend.masking import MASK, masked
 from lmcache_frontend.remote_config.catalogue import LATEST, catalogue
 from lmcache_frontend.remote_config.coerce import Severity, Verdict, coerce
-from lmcache_frontend.remote_config.rules import Item, Rule, Rules
+from lmcache_frontend.remote_config.rules import Item, Operator, Rule, Rules
 from lmcache_frontend.remote_config.values import equal, shown, strict
 
 # Releases after which LMCache read values otherwise: it began to convert them, to split local_disk, and to convert
@@ -36,6 +36,9 @@ def findings(rules: Rules, *, version: str = LATEST) -> list[Finding]:
 
 def _of_rule(rule: Rule, version: str) -> Iterator[Finding]:
     known = catalogue(version)
+    for name in _hidden(rule):
+        text = f"got {MASK}, which is shown in place of a secret; expected the secret itself"
+        yield Finding(rule.name, name, Severity.ERROR.value, text)
     for name in dict.fromkeys(condition.name for condition in rule.match.config):
         if name not in known:
             text = f"the rule asks for the setting {name}, which LMCache {version} does not have"
@@ -49,6 +52,16 @@ def _of_rule(rule: Rule, version: str) -> Iterator[Finding]:
         if rule.deny:
             text = "the rule denies, so that nobody gets this setting"
             yield Finding(rule.name, item.key, Severity.SURPRISE.value, text)
+
+
+def _hidden(rule: Rule) -> Iterator[str]:
+    """Yield what has a mask for a value, copied from where it was shown; as a pattern it would match everything."""
+    for name, operator, operand in (*rule.match.environment, *rule.match.config):
+        if MASK in (operand.text if operator is Operator.GLOB else str(operand)):
+            yield name
+    for item in rule.items:
+        if MASK in item.text:
+            yield item.key
 
 
 def _of_older_releases(rule: Rule, item: Item, verdict: Verdict) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from lmcache_frontend.errors import BadRequest
 from lmcache_frontend.files import Stamp, read_text, stamp_of
 from lmcache_frontend.remote_config.document import read_rules
 from lmcache_frontend.remote_config.rules import Rules
+from lmcache_frontend.remote_config.values import without_doubles
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def parse_document(text: str, name: str) -> Any:
 
         return load(text)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=without_doubles)
     except json.JSONDecodeError as exc:
         raise BadRequest(f"not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}") from exc
     except ValueError as exc:

@@ -117,6 +117,10 @@ class RemoteConfiguration:
         self._fetches.note(app_id, outcome, took_s() if took_s is not None else time.perf_counter() - began_s)
         return WorkerAnswer(outcome, evaluation.configs, evaluation.denied_by)
 
+    def note_unread(self, app_id: str, took_s: float) -> None:
+        """Count a worker that asked in a way that cannot be read."""
+        self._fetches.note(app_id, "malformed", took_s)
+
     def rules(self) -> dict[str, Any]:
         """Give the rules in force, and why they cannot be edited where that is so."""
         revision = self._in_force.revision
@@ -196,7 +200,8 @@ class RemoteConfiguration:
         Raises: ServiceUnavailable.
         """
         in_force = self._in_force
-        return {"clients": [_client_document(client, in_force) for client in self._clients.all()]}
+        documents = [_client_document(client, in_force) for client in self._clients.each()]
+        return {"clients": sorted(documents, key=lambda document: -float(document["fetched_at"]))}
 
     def flush_clients(self) -> int:
         """Write down who has asked, and give how many were written; what fails is tried again next time."""

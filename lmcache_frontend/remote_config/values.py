@@ -11,6 +11,8 @@ import json
 import math
 from typing import Any
 
+from lmcache_frontend.errors import BadRequest
+
 _NON_FINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 _SHOWN_CHARACTERS = 60
 _HUGE = 10**18
@@ -64,6 +66,19 @@ def object_of(value: Any) -> dict[str, Any] | None:
         except (ValueError, RecursionError):
             return None
     return value if isinstance(value, dict) else None
+
+
+def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of JSON, as an ``object_pairs_hook``; of a name that is there twice one would be passed over.
+
+    Raises: BadRequest.
+    """
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise BadRequest(f"the field {shown(name)} is there twice in one object")
+        found[name] = value
+    return found
 
 
 def kind(value: Any) -> str:

@@ -14,7 +14,6 @@ from lmcache_frontend.actions.engine import Record
 from lmcache_frontend.actions.ledger import Progress
 from lmcache_frontend.actions.outcomes import Line
 from lmcache_frontend.audit import Deed
-from lmcache_frontend.errors import ServiceUnavailable
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.routes.metrics import query_of
 from lmcache_frontend.routes.services import Services, actor, read_json, respond_json
@@ -30,7 +29,7 @@ def begin(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     Raises: BadRequest, NotFound, Conflict, ServiceUnavailable.
     """
     progress = services.actions().start(read_json(exchange), _record(exchange, services))
-    exchange.respond_pieces(200, _pieces(exchange, services, progress), CONTENT_TYPE, _FIELDS)
+    exchange.respond_pieces(200, _pieces(exchange, progress), CONTENT_TYPE, _FIELDS)
 
 
 def show(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
@@ -40,7 +39,7 @@ def show(exchange: Exchange, services: Services, parameters: dict[str, str]) -> 
     """
     progress = services.actions().find(parameters["action"])
     if query_of(exchange).get("follow", ["0"])[-1] not in ("", "0", "false"):
-        exchange.respond_pieces(200, _pieces(exchange, services, progress), CONTENT_TYPE, _FIELDS)
+        exchange.respond_pieces(200, _pieces(exchange, progress), CONTENT_TYPE, _FIELDS)
         return
     lines, has_ended = progress.follow(0, 0.0)
     documents = [_head(progress), *map(_line, lines), *([_end(progress)] if has_ended else [])]
@@ -69,7 +68,7 @@ def _record(exchange: Exchange, services: Services) -> Record:
     return record
 
 
-def _pieces(exchange: Exchange, services: Services, progress: Progress) -> Iterator[bytes]:
+def _pieces(exchange: Exchange, progress: Progress) -> Iterator[bytes]:
     yield _encoded(_head(progress))
     position = 0
     while True:
@@ -82,9 +81,6 @@ def _pieces(exchange: Exchange, services: Services, progress: Progress) -> Itera
             return
         if not lines and exchange.stream.peer_is_gone():
             return
-        if services.is_ending():
-            # Without its summary the stream must not look complete.
-            raise ServiceUnavailable("this service is ending")
 
 
 def _head(progress: Progress) -> dict[str, Any]:

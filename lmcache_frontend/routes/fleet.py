@@ -6,6 +6,7 @@ Source of the event stream: the WHATWG HTML standard, section 9.2 (server-sent e
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -133,8 +134,12 @@ def respond_item(exchange: Exchange, services: Services, name: str, item: str) -
 def _read(services: Services, node: Node, key: str | None, item: str) -> Reading:
     """Read an item; what a node is, is known of the collector's, and asked of one that it has not reached yet."""
     ask = services.ask_node(node)
+    identity = None
+    if key is not None:
+        # One that was registered after the last round is not known to it.
+        with contextlib.suppress(NotFound):
+            identity = services.collector().identity(key)
     try:
-        identity = services.collector().identity(key) if key is not None else None
         if identity is None:
             identity = probe(ask, Kind.FRONTEND if key is None else Kind.UNKNOWN)
     except FrontendError as exc:

@@ -12,16 +12,21 @@ from typing import Any
 
 from lmcache_frontend.access.clients import plain_address
 from lmcache_frontend.audit import Deed
-from lmcache_frontend.errors import BadRequest, Forbidden, FrontendError
+from lmcache_frontend.errors import BadRequest, ContentTooLarge, Forbidden, FrontendError
 from lmcache_frontend.exposition.render import TEXT_TYPE, render
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.remote_config import documents
 from lmcache_frontend.remote_config.catalogue import LATEST, catalogue
 from lmcache_frontend.remote_config.service import LateEdit, RefusedRules
+from lmcache_frontend.remote_config.values import shown, without_doubles
 from lmcache_frontend.routes.metrics import query_of
 from lmcache_frontend.routes.services import Services, actor, read_json, respond_json
 
 MOST_LISTED = 1000
+# What our own answers have beside the rules is passed over: one of them can be given back as it came.
+_CHANGE_FIELDS = ("rules", "expected_revision", "message", "dry_run")
+_ANSWERED_FIELDS = ("revision", "read_only", "parent", "at", "author", "changes")
+_ROLLBACK_FIELDS = ("to", "expected_revision", "message")
 
 
 def configuration(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
@@ -32,15 +37,19 @@ def configuration(exchange: Exchange, services: Services, _: dict[str, str]) -> 
     began_s = time.perf_counter()
     if exchange.request.get("origin") is not None:
         raise Forbidden("configuration is for workers, and a page asks for it")
-    asked = _asked(exchange)
     app_id = query_of(exchange).get("appId", [""])[-1]
-    answer = services.state.configuration().answer(
-        app_id,
-        asked.get("current_config"),
-        asked.get("env_variables"),
-        _address(exchange),
-        took_s=lambda: time.perf_counter() - began_s,
-    )
+    service = services.state.configuration()
+
+    def took_s() -> float:
+        return time.perf_counter() - began_s
+
+    try:
+        asked = _asked(exchange)
+    except (BadRequest, ContentTooLarge):
+        service.note_unread(app_id, took_s())
+        raise
+    current_config, variables = asked.get("current_config"), asked.get("env_variables")
+    answer = service.answer(app_id, current_config, variables, _address(exchange), took_s=took_s)
     if answer.denied_by is not None:
         raise Forbidden(f"the rule {answer.denied_by!r} denies this worker its configuration")
     respond_json(exchange, {"configs": answer.configs})
@@ -56,7 +65,7 @@ def change_rules(exchange: Exchange, services: Services, _: dict[str, str]) -> N
 
     Raises: BadRequest, Conflict, ServiceUnavailable.
     """
-    body = read_json(exchange)
+    body = _read_edit(exchange, _CHANGE_FIELDS)
     service = services.state.configuration()
     dry_run = _boolean(body, "dry_run")
     who, address = actor(exchange, services)
@@ -84,7 +93,7 @@ def roll_back(exchange: Exchange, services: Services, _: dict[str, str]) -> None
 
     Raises: BadRequest, NotFound, Conflict, ServiceUnavailable.
     """
-    body = read_json(exchange)
+    body = _read_edit(exchange, _ROLLBACK_FIELDS)
     service = services.state.configuration()
     who, address = actor(exchange, services)
     target = _number(body.get("to"), "to")
@@ -131,7 +140,7 @@ def preview(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
 
     Raises: BadRequest, NotFound.
     """
-    respond_json(exchange, services.state.configuration().preview(read_json(exchange)))
+    respond_json(exchange, services.state.configuration().preview(read_json(exchange, without_doubles)))
 
 
 def clients(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
@@ -183,6 +192,18 @@ def _asked(exchange: Exchange) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise BadRequest("the body is JSON, but not an object with current_config and env_variables")
     return document
+
+
+def _read_edit(exchange: Exchange, known: tuple[str, ...]) -> dict[str, Any]:
+    """Read an edit; a misspelt ``dry_run`` that was passed over would make it one that is carried out.
+
+    Raises: BadRequest, ContentTooLarge.
+    """
+    body = read_json(exchange, without_doubles)
+    for name in body:
+        if name not in known and not (known is _CHANGE_FIELDS and name in _ANSWERED_FIELDS):
+            raise BadRequest(f"there is a field {shown(name)}, expected some of {', '.join(known)}")
+    return body
 
 
 def _recorded(services: Services, deed: Deed, change: Any) -> dict[str, Any]:

@@ -109,14 +109,16 @@ def actor(exchange: Exchange, services: Services) -> tuple[str, str]:
     return "local" if uid is None else services.user_name(uid), client.peer_host
 
 
-def read_json(exchange: Exchange) -> dict[str, Any]:
-    """Read the body as a JSON object.
+def read_json(
+    exchange: Exchange, make_object: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Read the body as a JSON object; ``make_object`` makes each object within it of its fields.
 
     Raises: BadRequest, ContentTooLarge.
     """
     data = exchange.read_body()
     try:
-        document = json.loads(data)
+        document = json.loads(data, object_pairs_hook=make_object)
     except (ValueError, RecursionError) as exc:
         raise BadRequest(
             f"the body is not JSON: {exc if isinstance(exc, ValueError) else 'nested too deeply'}"

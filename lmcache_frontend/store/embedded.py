@@ -104,7 +104,7 @@ class EmbeddedStore:
         with self._lock, self._open().reading():
             rows = self._table.scan(span, self._clock(), limit, newest_first)
             revision = self._table.revision()
-        return Listing(tuple(Entry(name.decode(), row.value, row.revision) for name, row in rows), revision)
+        return Listing(tuple(Entry(_text(name), row.value, row.revision) for name, row in rows), revision)
 
     def put(self, key: str, value: bytes, *, expect_revision: int | None = None, ttl_s: float | None = None) -> int:
         """Write a value and give its revision."""
@@ -181,7 +181,7 @@ class EmbeddedStore:
             self._table.remove(name)
         if names:
             self._table.set_revision(revision)
-        return [Event(name.decode(), None, revision) for name in names]
+        return [Event(_text(name), None, revision) for name in names]
 
     def _apply(self, operations: Sequence[Operation]) -> Sequence[Event]:
         present = {operation.key: self._table.find(operation.key.encode()) for operation in operations}
@@ -204,6 +204,11 @@ class EmbeddedStore:
         if events:
             self._table.set_revision(revision)
         return events
+
+
+def _text(name: bytes) -> str:
+    # What another program wrote need not be Unicode.
+    return name.decode("utf-8", "replace")
 
 
 class EmbeddedWatch:

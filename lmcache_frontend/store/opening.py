@@ -2,8 +2,8 @@
 """Open the store that the settings name, or the default one.
 
 A store that was named has to work. The default place is only a guess: where it cannot be used the service runs without
-one, and says so; nothing is quietly kept in memory in its place. Source of the default: the XDG Base Directory
-Specification.
+one, and says so, with what can still be read of it; nothing is quietly kept in memory in its place. Source of the
+default: the XDG Base Directory Specification.
 """
 
 from __future__ import annotations
@@ -68,7 +68,16 @@ def _open_default(path: str, clock: Callable[[], float]) -> Store:
         raise
     except StartError as exc:
         logger.warning("no state is kept, and edits are refused until --store names another place: %s", exc)
-        return UnavailableStore(str(exc))
+        return UnavailableStore(str(exc), _kept_before(path, clock))
+
+
+def _kept_before(path: str, clock: Callable[[], float]) -> Store | None:
+    """Give what can still be read of a default file that cannot be written, None where that is nothing."""
+    if not path or not os.path.exists(path):
+        return None
+    from lmcache_frontend.store.snapshot import read_snapshot
+
+    return read_snapshot(path, clock)
 
 
 def _open_etcd(spec: str) -> Store:

@@ -23,6 +23,13 @@ from lmcache_frontend.store.sqlite import APPLICATION_ID, FORMAT, SqliteTable
 BUSY_TIMEOUT_S = 5.0
 _MOUNTINFO = "/proc/self/mountinfo"
 _SMALLEST_PAGE_BYTES = 512
+_LARGEST_REVISION = 1 << 62
+# Only another program can have written such rows, and much would fail at them later.
+_FOREIGN_ROWS = (
+    "SELECT (SELECT count(*) FROM entries WHERE typeof(key) != 'blob' OR typeof(value) != 'blob'"
+    " OR typeof(revision) != 'integer' OR typeof(expires_s) NOT IN ('real', 'null')) + (SELECT count(*) != 1"
+    " OR coalesce(max(typeof(revision) != 'integer' OR revision NOT BETWEEN 0 AND ?), 1) FROM counter)"
+)
 
 
 def open_sqlite(
@@ -33,7 +40,7 @@ def open_sqlite(
     Raises: StartError, of which InUse where another process has it.
     """
     path = os.path.realpath(path)
-    _require_local(path, mountinfo_path)
+    require_local(path, mountinfo_path)
     try:
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
         lock = pid_lock.hold(path, f"{path}.lock")
@@ -60,7 +67,11 @@ def _room(path: str) -> str:
     return "; its disk is full" if os.statvfs(os.path.dirname(path)).f_bavail == 0 else ""
 
 
-def _require_local(path: str, mountinfo_path: str) -> None:
+def require_local(path: str, mountinfo_path: str = _MOUNTINFO) -> None:
+    """Refuse a path on a network file system.
+
+    Raises: StartError.
+    """
     try:
         with open(mountinfo_path, encoding="utf-8", errors="surrogateescape") as file:
             mountinfo = file.read()
@@ -81,17 +92,27 @@ def _inspect(path: str) -> None:
         raise StartError(f"{path} is damaged or no store of ours (it is too short); it was left as it is")
     # Only the very first steps of a new store use a rollback journal; one that stayed behind has to be rolled back.
     mode = "rw" if os.path.exists(f"{path}-journal") else "ro"
-    uri = f"file:{quote(path)}?mode={mode}"
+    uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
     with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
-        try:
-            application = _first(connection, "PRAGMA application_id")
-            form = _first(connection, "PRAGMA user_version")
-            tables = _first(connection, "SELECT count(*) FROM sqlite_master")
-            verdict = _first(connection, "PRAGMA quick_check(1)")
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as exc:
-            raise StartError(f"{path} is damaged or no store of ours ({exc}); it was left as it is") from exc
+        inspect(connection, path)
+
+
+def inspect(connection: sqlite3.Connection, path: str) -> None:
+    """See whether a database is empty, or a sound store of this release or an earlier one.
+
+    Raises: StartError, sqlite3.Error.
+    """
+    try:
+        application = _first(connection, "PRAGMA application_id")
+        form = _first(connection, "PRAGMA user_version")
+        tables = _first(connection, "SELECT count(*) FROM sqlite_master")
+        verdict = _first(connection, "PRAGMA quick_check(1)")
+        is_known = verdict == "ok" and application == APPLICATION_ID and form == FORMAT
+        foreign = is_known and _first(connection, _FOREIGN_ROWS, _LARGEST_REVISION)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as exc:
+        raise StartError(f"{path} is damaged or no store of ours ({exc}); it was left as it is") from exc
     if tables and application != APPLICATION_ID:
         raise StartError(f"{path} is another program's database; it was left as it is")
     if isinstance(form, int) and form > FORMAT:
@@ -99,7 +120,9 @@ def _inspect(path: str) -> None:
         raise StartError(f"{path} was written by a newer release ({newer}); it was left as it is")
     if verdict != "ok":
         raise StartError(f"{path} is damaged ({verdict}); it was left as it is")
+    if foreign:
+        raise StartError(f"{path} is damaged (another program has written to it); it was left as it is")
 
 
-def _first(connection: sqlite3.Connection, statement: str) -> object:
-    return connection.execute(statement).fetchone()[0]
+def _first(connection: sqlite3.Connection, statement: str, *values: object) -> object:
+    return connection.execute(statement, values).fetchone()[0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The store where there is no place to keep anything: nothing is there, and nothing can be written."""
+"""The store where nothing can be kept: it takes nothing, and has only what was kept before, where that can be read."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from lmcache_frontend.errors import ServiceUnavailable
-from lmcache_frontend.store.protocol import Entry, Event, Listing, Operation
+from lmcache_frontend.store.protocol import Entry, Event, Listing, Operation, Store
 
 
 class UnavailableStore:
-    """A store that has nothing and takes nothing."""
+    """A store that takes nothing."""
 
     where = "nowhere"
     is_shared = False
 
-    def __init__(self, fault: str) -> None:
-        """Take the reason, in words for who operates the service."""
+    def __init__(self, fault: str, kept: Store | None = None) -> None:
+        """Take the reason, in words for who operates the service, and what can be read of before."""
         self.fault = fault
+        self._kept = kept
 
     def get(self, key: str) -> Entry | None:
-        """Give nothing."""
-        return None
+        """Give an entry of before."""
+        return None if self._kept is None else self._kept.get(key)
 
     def list(self, prefix: str, *, after: str = "", limit: int | None = None, newest_first: bool = False) -> Listing:
-        """Give nothing."""
-        return Listing((), 0)
+        """Give entries of before."""
+        if self._kept is None:
+            return Listing((), 0)
+        return self._kept.list(prefix, after=after, limit=limit, newest_first=newest_first)
 
     def put(self, key: str, value: bytes, *, expect_revision: int | None = None, ttl_s: float | None = None) -> int:
         """Refuse."""

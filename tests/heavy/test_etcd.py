@@ -75,11 +75,10 @@ def test_frontends_on_one_etcd_see_each_other(single: Cluster) -> None:
 
 
 def test_what_others_keep_in_the_same_etcd_is_not_touched(single: Cluster) -> None:
-    single.control("put", "/ours0", "beside")
-    single.control("put", "/our", "above")
-    with closing(open_etcd(single, "ours")) as store:
+    single.control("put", "/home0", "beside")
+    single.control("put", "/hom", "above")
+    with closing(open_etcd(single, "home")) as store:
         store.put("a", b"1")
-        assert all(not entry.key.startswith("0") for entry in store.list("").entries)
-        for entry in store.list("").entries:
-            store.delete(entry.key)
-    assert single.control("get", "--prefix", "/our", "--print-value-only") == "above\nbeside\n"
+        assert [entry.key for entry in store.list("").entries] == ["a"]
+        assert store.delete("a")
+    assert single.control("get", "--prefix", "/hom", "--print-value-only") == "above\nbeside\n"

@@ -42,9 +42,16 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with running_cluster(tmp_path_factory.mktemp("three"), 3) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def three(members: Cluster) -> Cluster:
+    """Give the cluster of three once all of it serves: the test before may have stopped one."""
+    members.wait()
+    return members
 
 
 @pytest.fixture
@@ -174,6 +181,8 @@ def test_an_etcd_that_lost_its_data_is_noticed_by_watches(tmp_path: Path) -> Non
 
 
 def test_times_to_live_leave_no_leases_behind(single: Cluster, store: Store) -> None:
+    # The first guarded change gets a lease for what marks it.
+    store.put("a", b"0", expect_revision=0)
     before = leases_of(single)
     for _ in range(20):
         store.put("a", b"1", ttl_s=600)
@@ -199,7 +208,8 @@ class Gate:
         self.port = self._node.port
         self.is_shut = False
         self.swallow = 0
-        self.on_swallow: Callable[[], object] = lambda: None
+        self.before_swallow: Callable[[], object] = lambda: None
+        self.after_swallow: Callable[[], object] = lambda: None
 
     def cut(self) -> None:
         """Break all connections off."""
@@ -219,13 +229,16 @@ class Gate:
             return
         body = visit.read(int(re.search(rb"Content-Length: (\d+)", head)[1]))  # type: ignore[index]
         path = head.split(b" ")[1].decode()
+        swallows = path == "/v3/kv/txn" and self.swallow > 0
+        if swallows:
+            self.swallow -= 1
+            self.before_swallow()
         with closing(http.client.HTTPConnection("127.0.0.1", self._target, timeout=30)) as connection:
             connection.request("POST", path, body)
             response = connection.getresponse()
-            if path == "/v3/kv/txn" and self.swallow:
+            if swallows:
                 response.read()
-                self.swallow -= 1
-                self.on_swallow()
+                self.after_swallow()
                 return
             visit.send(b"HTTP/1.0 %d X\r\n\r\n" % response.status)
             while data := response.read1(65536):
@@ -265,7 +278,8 @@ def test_a_lost_answer_to_a_change_with_a_time_to_live_keeps_its_lease(
     before = leases_of(single)
     gate.swallow = 1
     behind.put("a", b"1", expect_revision=0, ttl_s=600)
-    assert leases_of(single) == before + 1
+    # One of the entry, and one of what marks the change.
+    assert leases_of(single) == before + 2
     assert store.get("a") is not None
     store.delete("a")
 
@@ -277,6 +291,34 @@ def test_a_lost_answer_does_not_hide_a_conflict(gate: Gate, behind: Store, store
         behind.put("a", b"mine", expect_revision=revision - 1)
     assert caught.value.revision == revision
     assert store.get("a") == ("a", b"somebody else's", revision)
+
+
+def test_a_lost_answer_is_not_taken_for_somebody_elses_change_to_the_same_value(
+    gate: Gate, behind: Store, store: Store
+) -> None:
+    revision = store.put("a", b"1")
+    gate.before_swallow = lambda: store.put("a", b"2")
+    gate.swallow = 1
+    with pytest.raises(RevisionConflict) as caught:
+        behind.put("a", b"2", expect_revision=revision)
+    assert caught.value.revision == revision + 1
+
+
+def test_a_change_that_somebody_wrote_over_before_its_answer_was_due_was_made(
+    gate: Gate, behind: Store, store: Store
+) -> None:
+    gate.swallow = 1
+    gate.after_swallow = lambda: store.put("a", b"theirs")
+    revision = behind.put("a", b"mine", expect_revision=0)
+    assert store.get("a") == ("a", b"theirs", revision + 1)
+
+
+def test_what_marks_a_change_is_in_no_listing_and_no_watch(single: Cluster, store: Store, prefix: str) -> None:
+    since = store.put("a", b"1", expect_revision=0)
+    last = store.put("a", b"2", expect_revision=since)
+    assert store.list("").entries == (("a", b"2", last),)
+    assert take(store.watch("", since), 1) == [("a", b"2", last)]
+    assert len(single.control("get", "--prefix", f"/{prefix}/", "--keys-only", "--hex").split()) == 2
 
 
 def test_a_lost_answer_to_any_other_change_is_said(gate: Gate, behind: Store, store: Store) -> None:
@@ -451,7 +493,8 @@ def test_a_watch_on_a_member_that_hangs_moves_on(three: Cluster, prefix: str) ->
             assert watch.next(0.3) == []
             three.members[0].signal(signal.SIGSTOP)
             try:
-                wait_until(lambda: works(lambda: store.put("a", b"2", expect_revision=revision)), 40)
+                wait_until(lambda: works(lambda: store.get("a")), 40)
+                three.control("put", f"/{prefix}/a", "2", members=three.members[1:])
                 # Silence is what such a member has in common with one where nothing happens.
                 assert take(watch, 1) == [("a", b"2", revision + 1)]
             finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -147,11 +148,26 @@ def drive(service: Service, node: RealNode) -> tuple[int, int, int]:
     return stored, sum(each["num_tokens"] for each in retrieved), sum(each["num_retrieved"] for each in retrieved)
 
 
+def settled(node: RealNode, names: list[str]) -> list[float]:
+    """Give a node's counts once what was done before is in them: it writes them out every 10 s."""
+    seen: list[tuple[float, list[float]]] = []
+
+    def have_settled() -> bool:
+        metrics = node.ask("GET", "/metrics")
+        counts = [total(metrics, name) or 0 for name in names]
+        if not seen or seen[-1][1] != counts:
+            seen.append((time.monotonic(), counts))
+        return time.monotonic() - seen[-1][0] > 10.5
+
+    wait_until(have_settled, 40, 0.5)
+    return seen[-1][1]
+
+
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 def test_figures_agree_with_what_the_node_counted(nodes: Nodes, service: Service, kind: str) -> None:
     node: RealNode = getattr(nodes, kind)
     names = list(COUNTED.values())[:3]
-    before = [total(node.ask("GET", "/metrics"), name) or 0 for name in names]
+    before = settled(node, names)
     grown = drive(service, node)
 
     def has_counted() -> bool:

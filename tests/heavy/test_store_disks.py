@@ -84,7 +84,9 @@ for name in ("x.db", "new.db", "new/x.db"):
         open_store(f"sqlite:{folder}/{name}", port=0, environment={})
     except FrontendError as exc:
         said[name] = f"{type(exc).__name__}: {exc}"
-said["default"] = open_store(None, port=8080, environment={"XDG_STATE_HOME": folder}).fault
+store = open_store(None, port=8080, environment={"XDG_STATE_HOME": folder})
+said["default"] = store.fault
+said["kept"] = [entry.key for entry in store.list("").entries]
 print(json.dumps(said))
 """
 
@@ -112,11 +114,13 @@ def test_a_full_disk_refuses_writes_and_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_read_only_disk_is_said(tmp_path: Path) -> None:
-    with closing(open_sqlite(str(tmp_path / "x.db"))) as store:
-        store.put("a", b"1")
+    for name in ("x.db", "lmcache-frontend/8080.db"):
+        with closing(open_sqlite(str(tmp_path / name))) as store:
+            store.put("a", b"1")
     script = 'mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"'
     said = with_mounts(script, _READ_ONLY, tmp_path)
     reason = "cannot be used: Read-only file system"
+    assert said.pop("kept") == ["a"]
     assert said.pop("default").startswith(f"{tmp_path}/lmcache-frontend/8080.db {reason}")
     assert list(said) == ["x.db", "new.db", "new/x.db"]
     for name, line in said.items():

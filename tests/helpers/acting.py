@@ -34,7 +34,6 @@ class ActionsBench:
         self.pool = Pool(connect_timeout_s=5.0, send_timeout_s=5.0, permit=lambda address, port: None)
         self.collector = Collector(self.registry, self.ask_node)
         self.deeds: list[Deed] = []
-        self.is_ending = False
         self.actions = Actions(
             lambda: self.registry.snapshot,
             lambda: self.collector.snapshot,
@@ -47,7 +46,6 @@ class ActionsBench:
             actions=lambda: self.actions,
             describe_client=lambda exchange: Client("127.0.0.1", 1, "localhost", {}, 0, None),
             state=SimpleNamespace(audit=SimpleNamespace(record=self.deeds.append)),
-            is_ending=lambda: self.is_ending,
         )
         self.server = Server(("127.0.0.1", 0), self.handle)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))

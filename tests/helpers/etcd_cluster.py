@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -81,12 +81,16 @@ class Cluster:
     @property
     def authority(self) -> str:
         """The members as they stand in an address."""
-        return ",".join(f"127.0.0.1:{member.port}" for member in self.members)
+        return _authority(self.members)
 
     def start(self, *members: Member) -> None:
         """Start these members, or all, and wait until they serve."""
         for member in members or self.members:
             member.start(self._names, *self._options)
+        self.wait(*members)
+
+    def wait(self, *members: Member) -> None:
+        """Wait until these members, or all, serve."""
         for member in members or self.members:
             wait_until(member.is_ready, 30)
 
@@ -108,13 +112,17 @@ class Cluster:
         [number] = [number for number, line in enumerate(lines) if line[4] == "true"]
         return self.members[number]
 
-    def control(self, *words: str) -> str:
-        """Run etcdctl on the cluster and give what it prints."""
-        command = [program("etcdctl", "etcd-client"), f"--endpoints={self.authority}", *words]
+    def control(self, *words: str, members: Sequence[Member] = ()) -> str:
+        """Run etcdctl on these members, or all, and give what it prints."""
+        command = [program("etcdctl", "etcd-client"), f"--endpoints={_authority(members or self.members)}", *words]
         environment = {**os.environ, "ETCDCTL_API": "3"}
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+
+def _authority(members: Sequence[Member]) -> str:
+    return ",".join(f"127.0.0.1:{member.port}" for member in members)
 
 
 @contextmanager

@@ -71,6 +71,20 @@ def _named(document: Any, client: FrontendClient) -> Named:
     return Named(rules, f"revision {revision}", revision, document.get("read_only"))
 
 
+def read_answer(answer: Any, client: FrontendClient, *lists: str) -> dict[str, Any]:
+    """Give an answer that is an object; what is named of it, where it is there, is a list of objects.
+
+    Raises: BadGateway.
+    """
+    if not isinstance(answer, dict) or not all(_holds_objects(answer.get(name, [])) for name in lists):
+        raise BadGateway(f"{client.shown} answered with something else than asked for: is a frontend there?")
+    return answer
+
+
+def _holds_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+
+
 def rules_text(rules: Rules, *, secrets: bool = True) -> str:
     """Give rules as YAML, without what is as it is by default, and without secrets where these are not wanted."""
     documents = [brief(write_rule(rule)) for rule in rules]

@@ -15,7 +15,7 @@ from lmcache_frontend.remote_config.differences import differences
 from ..command_line import Example
 from ..frontend_client import FrontendClient
 from ..terminal import Cell, Column, painted_diff, table
-from .documents import Named, differing_lines, rules_in_force, rules_of_file, rules_of_revision
+from .documents import Named, differing_lines, read_answer, rules_in_force, rules_of_file, rules_of_revision
 from .rules import carry_out, tell_findings
 from .task import DIFFERS, DONE, NEWEST_LISTED, PROGRAM, Command, Task
 
@@ -33,7 +33,10 @@ def time_text(seconds: Any) -> str:
     """Give a time in seconds since the epoch as people read it, in UTC."""
     if not isinstance(seconds, (int, float)):
         return "-"
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
+    except (OSError, OverflowError, ValueError):
+        return "-"
 
 
 def _configure_history(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +50,8 @@ def history(task: Task) -> int:
     """List revisions, the newest first."""
     options = task.options
     query = {"limit": options.limit, "before": options.before}
-    document = task.client().get("/api/config/revisions", query)
+    client = task.client()
+    document = read_answer(client.get("/api/config/revisions", query), client, "revisions")
     if not task.is_table:
         task.console.result(json.dumps(document, indent=2, ensure_ascii=False).splitlines())
         return DONE
@@ -135,7 +139,7 @@ def rollback(task: Task) -> int:
     elif options.dry_run:
         console.note(f"dry run: {present.label} stays")
     else:
-        console.note(f"revision {document['revision']} is in force, with the rules of {options.revision}")
+        console.note(f"revision {document.get('revision')} is in force, with the rules of {options.revision}")
     return DONE
 
 

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lmcache_frontend.remote_config.catalogue import LATEST
 from lmcache_frontend.remote_config.document import write_rule, write_rules
 from lmcache_frontend.remote_config.findings import findings
 from lmcache_frontend.remote_config.rules import Match, Rule
@@ -16,11 +15,13 @@ from lmcache_frontend.remote_config.rules import Match, Rule
 from ..command_line import Example
 from ..console import Console
 from ..frontend_client import FrontendClient, ServerError
+from ..releases import add_release_option
 from ..terminal import Cell, Column, painted_diff, table
 from ..values import shown
 from .documents import (
     Named,
     differing_lines,
+    read_answer,
     rules_in_force,
     rules_json,
     rules_of_file,
@@ -139,7 +140,7 @@ def apply(task: Task) -> int:
     if options.dry_run:
         console.note(f"dry run: {present.label} stays" + ("" if lines else ", and has these rules already"))
     else:
-        console.note(f"revision {document['revision']} is in force, after {present.revision}")
+        console.note(f"revision {document.get('revision')} is in force, after {present.revision}")
     return DONE
 
 
@@ -149,9 +150,9 @@ def carry_out(task: Task, client: FrontendClient, method: str, path: str, reques
     Raises: ServerError.
     """
     try:
-        document: dict[str, Any] = client.send(method, path, request)
+        document = read_answer(client.send(method, path, request), client, "findings", "diff")
     except ServerError as exc:
-        refusal = exc.document or {}
+        refusal = read_answer(exc.document or {}, client, "findings", "diff")
         tell_findings(refusal.get("findings", []), task.console)
         if refusal.get("diff"):
             _tell_others_change(refusal, task.console)
@@ -181,7 +182,7 @@ def _tell_others_change(refusal: Mapping[str, Any], console: Console) -> None:
 
 def _configure_validate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="rules in YAML or JSON; - is standard input")
-    parser.add_argument("--lmcache-version", metavar="VERSION", default=LATEST, help=f"default: {LATEST}")
+    add_release_option(parser)
     parser.add_argument("--strict", action="store_true", help="settings that LMCache does not know are errors too")
 
 

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from lmcache_frontend.errors import NotFound
-from lmcache_frontend.remote_config.catalogue import LATEST, Key, catalogue, release_of, release_text
+from lmcache_frontend.remote_config.catalogue import Key, catalogue, release_of, release_text
 from lmcache_frontend.remote_config.documents import catalogue_document
 from lmcache_frontend.remote_config.values import strict
 
 from ..command_line import Example
+from ..releases import add_release_option
 from ..terminal import Cell, Column, painted, table
 from .task import DONE, PROGRAM, Command, Online, Task
 
@@ -28,7 +29,7 @@ KEY_COLUMNS = (
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("key", metavar="KEY", nargs="?", help="one setting, or a part of names; without it all")
-    parser.add_argument("--lmcache-version", metavar="VERSION", default=LATEST, help=f"default: {LATEST}")
+    add_release_option(parser)
 
 
 def show(task: Task) -> int:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lmcache_frontend.errors import BadRequest, UsageError
-from lmcache_frontend.remote_config.catalogue import LATEST
 from lmcache_frontend.remote_config.document import write_rules
 from lmcache_frontend.remote_config.local import local_configuration
 from lmcache_frontend.remote_config.values import strict
@@ -17,9 +16,10 @@ from lmcache_frontend.remote_config.yaml_subset import load
 
 from ..command_line import Example
 from ..files import read_text
+from ..releases import add_release_option
 from ..terminal import Cell, Column, painted, printable, table
 from ..values import shown
-from .documents import rules_of_file
+from .documents import read_answer, rules_of_file
 from .history import time_text
 from .task import DONE, PROGRAM, Command, Task
 
@@ -53,7 +53,7 @@ def _configure_preview(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--client", metavar="ADDRESS", help="the worker's IP address")
     parser.add_argument("--client-id", metavar="ID", help="a worker that has asked, of the list of `clients`, instead")
     parser.add_argument("--rules", metavar="FILE", help="with the rules of this file instead of those in force")
-    parser.add_argument("--lmcache-version", metavar="VERSION", default=LATEST, help=f"default: {LATEST}")
+    add_release_option(parser)
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -65,7 +65,11 @@ def _variable(text: str) -> tuple[str, str]:
 
 def preview(task: Task) -> int:
     """Show what a worker would get, and why."""
-    document = task.client().send("POST", "/api/config/preview", _question(task.options))
+    client = task.client()
+    answer = client.send("POST", "/api/config/preview", _question(task.options))
+    document = read_answer(answer, client, "explain", "result", "unmatched", "doubts")
+    for part in document.get("explain", []):
+        read_answer(part, client, "lost")
     if not task.is_table:
         task.console.result(json.dumps(document, indent=2, ensure_ascii=False).splitlines())
         return DONE
@@ -74,7 +78,7 @@ def preview(task: Task) -> int:
     lines = list(table(RESULT_COLUMNS, rows, task.console.out)) if rows else []
     task.console.result([*lines, *_reasons(task, document, is_first=not lines)])
     if not rows and not document.get("denied_by"):
-        task.console.note("nothing is set for this worker")
+        task.console.note(f"nothing is {'known to be ' if _doubts(document) else ''}set for this worker")
     return DONE
 
 
@@ -150,15 +154,16 @@ def _lost(document: Mapping[str, Any], *, secrets: bool) -> list[tuple[Any, Any]
 
 
 def _doubts(document: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-    doubts = document.get("doubts")
-    if doubts is None:
-        return [(name, "") for name in document.get("unknown", [])]
-    return [(entry.get("rule"), entry.get("why")) for entry in doubts]
+    if "doubts" in document:
+        return [(entry.get("rule"), entry.get("why")) for entry in document["doubts"]]
+    unknown = document.get("unknown")
+    return [(name, "") for name in unknown] if isinstance(unknown, list) else []
 
 
 def clients(task: Task) -> int:
     """List the workers that have asked in the last 30 days."""
-    document = task.client().get("/api/config/clients")
+    client = task.client()
+    document = read_answer(client.get("/api/config/clients"), client, "clients")
     if not task.is_table:
         task.console.result(json.dumps(document, indent=2, ensure_ascii=False).splitlines())
         return DONE

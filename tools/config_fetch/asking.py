@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urljoin
 
 from lmcache_frontend import __version__
 from lmcache_frontend.errors import FrontendError, UsageError
+from lmcache_frontend.remote_config.values import kind
 
 from ..exchange import Answer, Url, Wire, exchange, read_url
 from .proxies import proxy_for
@@ -110,18 +111,18 @@ def _items(answer: Answer, url: Url) -> list[Any]:
     except (ValueError, RecursionError) as exc:
         raise BadAnswer(f"{url.shown} answered with something other than JSON; {local}") from exc
     if not document:
-        raise BadAnswer(f'{url.shown} answered {document!r}, expected {{"configs": [...]}}; {local}')
+        raise BadAnswer(f'{url.shown} answered {json.dumps(document)}, expected {{"configs": [...]}}; {local}')
     fails = "LMCache fails at its start over this"
     if not isinstance(document, dict):
-        raise BadAnswer(f'{url.shown} answered with a {_kind(document)}, expected {{"configs": [...]}}; {fails}')
+        raise BadAnswer(f'{url.shown} answered with {kind(document)}, expected {{"configs": [...]}}; {fails}')
     items = document.get("configs")
     if not isinstance(items, list):
-        what = f"configs is a {_kind(items)}" if "configs" in document else "there is no configs"
+        what = f"configs is {kind(items)}" if "configs" in document else "there is no configs"
         raise BadAnswer(f"{url.shown}: {what} in the answer, expected a list")
     for number, item in enumerate(items):
         key = item.get("key") if isinstance(item, dict) else None
         if key and not isinstance(key, str):
-            raise BadAnswer(f"{url.shown}: the key of configs[{number}] is a {_kind(key)}, expected a text; {fails}")
+            raise BadAnswer(f"{url.shown}: the key of configs[{number}] is {kind(key)}, expected a text; {fails}")
     return items
 
 
@@ -133,8 +134,3 @@ def _detail(answer: Answer) -> str:
     detail = document.get("detail") if isinstance(document, dict) else None
     text = detail if isinstance(detail, str) else answer.body.decode("utf-8", "replace")
     return " ".join(text.split())[:_SHOWN_CHARACTERS] or answer.reason or "no reason given"
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "object", list: "list", str: "text", bool: "boolean", int: "number", float: "number"}
-    return "null" if value is None else names.get(type(value), type(value).__name__)

@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 
 from lmcache_frontend.errors import BadGateway, BadRequest, Unreachable, UsageError
 from lmcache_frontend.remote_config.application import same
-from lmcache_frontend.remote_config.catalogue import LATEST, release_of
+from lmcache_frontend.remote_config.catalogue import release_of
 from lmcache_frontend.remote_config.values import strict
 from lmcache_frontend.remote_config.yaml_subset import load
 
-from ..command_line import Example, make_parser
+from ..command_line import Example, file_path, make_parser
 from ..connection import seconds
 from ..console import Console, add_console_options, console_of, run
 from ..exchange import Url, Wire, read_url
 from ..files import read_text, write_atomically
+from ..releases import add_release_option
 from ..values import hidden
 from .asking import DEFAULT_VARIABLES, BadAnswer, Question, ask, sent_variables
 from .merged import ASKS_SINCE, FAILS_SINCE, Merged, Sources, infinite_keys, merge, variable_lines, yaml_text
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     ask_for.add_argument(
         "--config",
         metavar="FILE",
+        type=file_path,
         help="the worker's YAML file; else LMCACHE_CONFIG_FILE. LMCACHE_* variables go on top",
     )
     ask_for.add_argument(
@@ -102,11 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     ask_for.add_argument("--ca", metavar="FILE", help="trust these certificates; else REQUESTS_CA_BUNDLE, the system's")
     ask_for.add_argument("--no-proxy", action="store_true", help="go straight, whatever proxy the environment names")
     make = parser.add_argument_group("what is made of it")
+    add_release_option(make, "apply as this LMCache does")
     make.add_argument(
-        "--lmcache-version", metavar="VERSION", default=LATEST, help=f"apply as this LMCache does; default: {LATEST}"
-    )
-    make.add_argument(
-        "--write", metavar="FILE", help="write LMCache's YAML file where it says something else; whole or not at all"
+        "--write",
+        metavar="FILE",
+        type=file_path,
+        help="write LMCache's YAML file where it says something else; whole or not at all",
     )
     make.add_argument(
         "--mode",
@@ -142,8 +145,9 @@ def _main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     sources = Sources(_document(options, environment), environment, options.lmcache_version)
     fetched = _fetch(options, sources, console)
     _warn(fetched.merged, options, sources, console)
-    console.result(_result(fetched, options, console), new_mode=options.mode if options.format in FOR_LMCACHE else None)
+    # The file first: it is there whoever reads the rest, or does not.
     differs = _put(fetched, options, console) if options.write else fetched.merged.changed > 0
+    console.result(_result(fetched, options, console), new_mode=options.mode if options.format in FOR_LMCACHE else None)
     _summarise(fetched, options, console)
     return DIFFERS if options.check and differs else 0
 
@@ -210,11 +214,20 @@ def _warn(merged: Merged, options: argparse.Namespace, sources: Sources, console
             f"LMCache {version} would not get this answer by itself, since it cannot send {' and '.join(infinite)} as "
             "infinite: make it finite, or let this tool write the file (--write)"
         )
+    base = options.config or sources.environment.get("LMCACHE_CONFIG_FILE")
+    if options.write and base and _are_one_file(base, options.write):
+        console.warn(
+            f"{base} is read and written: what the server no longer says stays in it, as if it were the user's"
+        )
     if options.write or options.format == "yaml":
         for row in merged.rows:
             variable = f"LMCACHE_{row.key.upper()}"
             if row.changed and variable in sources.environment:
                 console.warn(f"{variable} is set here; where LMCache has it too, it goes over {row.key} in the file")
+
+
+def _are_one_file(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _result(fetched: Fetched, options: argparse.Namespace, console: Console) -> list[str]:
@@ -289,5 +302,5 @@ def _summarise(fetched: Fetched, options: argparse.Namespace, console: Console) 
         return
     count, changed = len(fetched.merged.rows), fetched.merged.changed
     application = f"application {fetched.app_id}" if fetched.app_id else "no application"
-    what = f"{changed} of {count} setting{'' if count == 1 else 's'} change something" if count else "nothing is set"
+    what = f"{count} set, {changed} of them otherwise than before" if count else "nothing is set"
     console.note(f"{what}: {fetched.url.shown} for {application}, as LMCache {options.lmcache_version} applies it")

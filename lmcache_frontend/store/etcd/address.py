@@ -13,6 +13,7 @@ SCHEME = "etcd://"
 DEFAULT_PORT = 2379
 DEFAULT_PREFIX = "/lmcache-frontend/"
 _match_endpoint = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?").fullmatch
+_match_harmless = re.compile("[^:]*(:[0-9]{1,5})?").fullmatch
 
 
 class Address(NamedTuple):
@@ -56,5 +57,10 @@ def _read_endpoint(text: str) -> tuple[str, int]:
     match = _match_endpoint(text)
     port = int(match[2] or DEFAULT_PORT) if match else 0
     if match is None or not 0 < port < 65536:
-        raise UsageError(f"--store: {text[:60]!a} is no member of an etcd cluster, expected HOST:PORT")
+        raise UsageError(f"--store: {_shown(text)!a} is no member of an etcd cluster, expected HOST:PORT")
     return match[1].strip("[]"), port
+
+
+def _shown(text: str) -> str:
+    """Give a member as it can be shown: what is no port may be a password, cut off at a slash within it."""
+    return text[:60] if _match_harmless(text) else f"{text.partition(':')[0][:60]}:..."

@@ -124,12 +124,13 @@ class Exchange:
     def _read(self, body: bytes) -> dict[str, Any]:
         try:
             document = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             self._refuse(200, body)
         if isinstance(document.get("error"), dict):
-            self._refuse(int(document["error"].get("http_code", 0)), body)
+            status = document["error"].get("http_code")
+            self._refuse(status if isinstance(status, int) else 200, body)
         return document
 
     def _refuse(self, status: int, body: bytes) -> NoReturn:
@@ -138,7 +139,7 @@ class Exchange:
             document = json.loads(body)
             error = document["error"] if isinstance(document["error"], dict) else document
             message, code = str(error["message"]), int(error["code"] if "code" in error else error["grpc_code"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             message, code = f"answered {status}, expected the JSON gateway of etcd 3.4 or later", 0
         if code in _NO_ANSWER_CODES or (code == 0 and status >= 500):
             raise Lost(f"{self._name}: {message}")

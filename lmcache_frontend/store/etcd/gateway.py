@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any, NamedTuple, TypeVar
@@ -17,7 +18,7 @@ from lmcache_frontend.store.etcd.address import Address
 from lmcache_frontend.store.etcd.exchange import Exchange, Lost, NotSent, Refused
 
 ANSWER_TIMEOUT_S = 5.0
-# The second round is for a cluster that was choosing a leader in the first.
+# The second round is for a cluster that was choosing a leader in the first; where that took long, it has one by now.
 ROUNDS = 2
 PAUSE_S = 0.2
 _UNAUTHENTICATED = 16
@@ -110,8 +111,11 @@ class Gateway:
         """Yield members, the one that answered last first, for as long as the gateway is open."""
         count = len(self._address.endpoints)
         first = self._preferred
+        began_s = time.monotonic()
         for attempt in range(count * ROUNDS):
             if attempt == count:
+                if time.monotonic() - began_s >= self._answer_timeout_s:
+                    return
                 self._closed.wait(PAUSE_S)
             if self._closed.is_set():
                 raise ServiceUnavailable(f"{self._address.shown} is closed")

@@ -20,18 +20,32 @@ from lmcache_frontend.store.protocol import Operation, Put
 logger = logging.getLogger(__name__)
 
 
+def grant(gateway: Gateway, ttl_s: int) -> int:
+    """Give a new lease.
+
+    Its number is chosen here, so that the request can be sent again without leaving a lease behind. etcd grants no less
+    than a leader's election may take, 2 s as a rule. Raises: ServiceUnavailable.
+    """
+    number = 1 + secrets.randbelow(2**63 - 1)
+    try:
+        gateway.call("lease/grant", {"ID": str(number), "TTL": str(ttl_s)})
+    except Refused as exc:
+        # The answer to an earlier attempt was lost.
+        if "lease already exists" not in str(exc):
+            raise
+    return number
+
+
 def grant_all(gateway: Gateway, operations: Sequence[Operation]) -> dict[str, int]:
     """Give each key that is written with a TTL a lease: ``{key: lease}``.
 
-    The number is chosen here, so that a request can be sent again without leaving a lease behind. etcd counts whole
-    seconds and grants no less than a leader's election may take, 2 s as a rule. Raises: ServiceUnavailable.
+    Raises: ServiceUnavailable.
     """
     leases: dict[str, int] = {}
     try:
         for operation in operations:
             if isinstance(operation, Put) and operation.ttl_s is not None:
-                leases[operation.key] = number = 1 + secrets.randbelow(2**63 - 1)
-                _grant(gateway, number, math.ceil(operation.ttl_s))
+                leases[operation.key] = grant(gateway, math.ceil(operation.ttl_s))
     except ServiceUnavailable:
         revoke(gateway, leases.values())
         raise
@@ -56,12 +70,3 @@ def revoke(gateway: Gateway, leases: Iterable[int]) -> None:
 def leases_of(replaced: Iterable[Mapping[str, Any]]) -> list[int]:
     """Give the leases of key-value objects."""
     return [int(kv["lease"]) for kv in replaced if "lease" in kv]
-
-
-def _grant(gateway: Gateway, number: int, ttl_s: int) -> None:
-    try:
-        gateway.call("lease/grant", {"ID": str(number), "TTL": str(ttl_s)})
-    except Refused as exc:
-        # The answer to an earlier attempt was lost.
-        if "lease already exists" not in str(exc):
-            raise

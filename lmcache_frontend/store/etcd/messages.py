@@ -7,11 +7,25 @@ Source: rpc.proto of etcd 3.4, and https://etcd.io/docs/v3.4/dev-guide/api_grpc_
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from lmcache_frontend.errors import ServiceUnavailable
 from lmcache_frontend.store.keys import Span
 from lmcache_frontend.store.protocol import Entry, Event, Operation, Put
+
+
+@contextmanager
+def understood(where: str) -> Iterator[None]:
+    """Enclose what reads answers, since something else than etcd may have given them.
+
+    Raises: ServiceUnavailable in place of what a wrong shape brings.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as exc:
+        raise ServiceUnavailable(f"{where} did not answer as the JSON gateway of etcd 3.4 or later does") from exc
 
 
 def as_text(data: bytes) -> str:

@@ -2,7 +2,7 @@
 """The store in etcd, for several frontends that share state.
 
 Leaves failing members to the gateway. A change whose answer was lost is sent again only where it names a revision that
-it would change itself: the second time it fails, and what is found then tells which of the two it was.
+it changes itself, so that it fails the second time; any other might undo what somebody else did in between.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lmcache_frontend.store.etcd import leases, messages
 from lmcache_frontend.store.etcd.address import Address
 from lmcache_frontend.store.etcd.exchange import Refused
 from lmcache_frontend.store.etcd.gateway import Gateway, Repeat
+from lmcache_frontend.store.etcd.marker import Marker
 from lmcache_frontend.store.etcd.watch import EtcdWatch
 from lmcache_frontend.store.keys import Span, check_limit, check_operations, encoded, span_of
 from lmcache_frontend.store.protocol import Delete, Entry, Listing, Operation, Put
@@ -36,12 +37,14 @@ class EtcdStore:
         self.where = address.shown
         self._prefix = address.prefix
         self._gateway = gateway or Gateway(address)
+        self._marker = Marker(self._gateway, address.prefix.encode())
         self._watches: tuple[EtcdWatch, ...] = ()
 
     def get(self, key: str) -> Entry | None:
         """Give an entry, None where it is not there."""
-        reply = self._gateway.call("kv/range", {"key": messages.as_text(self._name(key))}).document
-        entries = messages.read_entries(reply, self._prefix)
+        request = {"key": messages.as_text(self._name(key))}
+        with messages.understood(self.where):
+            entries = messages.read_entries(self._gateway.call("kv/range", request).document, self._prefix)
         return entries[0] if entries else None
 
     def list(self, prefix: str, *, after: str = "", limit: int | None = None, newest_first: bool = False) -> Listing:
@@ -49,9 +52,10 @@ class EtcdStore:
         check_limit(limit)
         span = self._span(prefix, after, backwards=newest_first)
         request = messages.range_request(span, limit=limit, backwards=newest_first)
-        reply = self._gateway.call("kv/range", request).document
-        entries = messages.read_entries(reply, self._prefix) if span.start < span.end else ()
-        return Listing(tuple(entries), messages.revision_of(reply))
+        with messages.understood(self.where):
+            reply = self._gateway.call("kv/range", request).document
+            entries = messages.read_entries(reply, self._prefix) if span.start < span.end else ()
+            return Listing(tuple(entries), messages.revision_of(reply))
 
     def put(self, key: str, value: bytes, *, expect_revision: int | None = None, ttl_s: float | None = None) -> int:
         """Write a value and give its revision."""
@@ -67,10 +71,11 @@ class EtcdStore:
 
     def renew(self, key: str, ttl_s: float) -> bool:
         """Let an entry live for its TTL again."""
-        reply = self._gateway.call("kv/range", {"key": messages.as_text(self._name(key))}).document
-        found = reply.get("kvs", ())
-        numbers = leases.leases_of(found)
-        return bool(found) and (not numbers or leases.keep_alive(self._gateway, numbers[0]))
+        request = {"key": messages.as_text(self._name(key))}
+        with messages.understood(self.where):
+            found = self._gateway.call("kv/range", request).document.get("kvs", ())
+            numbers = leases.leases_of(found)
+            return bool(found) and (not numbers or leases.keep_alive(self._gateway, numbers[0]))
 
     def watch(self, prefix: str, since: int) -> EtcdWatch:
         """Give the changes under a prefix after a revision."""
@@ -86,31 +91,36 @@ class EtcdStore:
 
     def _change(self, operations: Sequence[Operation]) -> _Done:
         check_operations(operations)
+        with messages.understood(self.where):
+            return self._commit(operations)
+
+    def _commit(self, operations: Sequence[Operation]) -> _Done:
         granted = leases.grant_all(self._gateway, operations)
         names = [self._name(operation.key) for operation in operations]
         request = messages.transaction_request(operations, names, granted)
-        repeat = Repeat.GUARDED if any(map(_guards, operations)) else Repeat.NEVER
         try:
-            reply, is_repeat = self._gateway.call("kv/txn", request, repeat)
+            if any(map(_guards, operations)):
+                reply, earlier_revision = self._marker.commit(request)
+            else:
+                reply, earlier_revision = self._gateway.call("kv/txn", request, Repeat.NEVER).document, None
         except Refused:
             leases.revoke(self._gateway, granted.values())
             raise
+        if earlier_revision is not None:
+            return _Done(earlier_revision, True)
         if reply.get("succeeded"):
             replaced = messages.replaced(reply)
             leases.revoke(self._gateway, leases.leases_of(replaced))
             return _Done(messages.revision_of(reply), bool(replaced))
-        found = messages.read_found(reply, self._prefix)
-        if is_repeat and _is_done(operations, found):
-            revisions = [entry.revision for entry in found if entry is not None]
-            return _Done(max(revisions, default=messages.revision_of(reply)), True)
         leases.revoke(self._gateway, granted.values())
-        raise _conflict(operations, found)
+        raise _conflict(operations, messages.read_found(reply, self._prefix))
 
     def _name(self, key: str) -> bytes:
         return self._prefix.encode() + encoded(key)
 
     def _span(self, prefix: str, after: str = "", *, backwards: bool = False) -> Span:
-        return span_of(self._prefix + prefix, self._prefix + after if after else "", backwards=backwards)
+        span = span_of(prefix, after, backwards=backwards)
+        return Span(self._prefix.encode() + span.start, self._prefix.encode() + span.end)
 
 
 def _guards(operation: Operation) -> bool:
@@ -119,19 +129,9 @@ def _guards(operation: Operation) -> bool:
     return expected is not None and (isinstance(operation, Put) or expected > 0)
 
 
-def _is_done(operations: Sequence[Operation], found: Sequence[Entry | None]) -> bool:
-    """Tell whether what is found is what the operations leave behind, all at one revision."""
-    for operation, entry in zip(operations, found, strict=True):
-        if (entry.value if entry else None) != (operation.value if isinstance(operation, Put) else None):
-            return False
-        if entry is not None and entry.revision <= (operation.expect_revision or 0):
-            return False
-    return len({entry.revision for entry in found if entry is not None}) <= 1
-
-
 def _conflict(operations: Sequence[Operation], found: Sequence[Entry | None]) -> RevisionConflict:
     for operation, entry in zip(operations, found, strict=True):
         actual = 0 if entry is None else entry.revision
         if operation.expect_revision not in (None, actual):
             return RevisionConflict(operation.key, actual)
-    raise AssertionError("a transaction failed whose expectations hold")
+    raise LookupError("a transaction failed whose expectations hold")

@@ -76,7 +76,8 @@ class EtcdWatch:
         while not self.is_closed:
             fault = ""
             try:
-                self._follow()
+                with messages.understood("what is at the address of etcd"):
+                    self._follow()
                 retry_s = FIRST_RETRY_S
             except Compacted as exc:
                 self._end(str(exc))
