@@ -19,6 +19,7 @@ from lmcache_frontend.errors import ServiceUnavailable
 
 CONNECT_TIMEOUT_S = 2.0
 _ERROR_LIMIT_BYTES = 1 << 16
+_OUT_OF_ROOM = "database space exceeded"
 # Cancelled, unknown, deadline exceeded, aborted, internal, unavailable: some of these come after the deed.
 _NO_ANSWER_CODES = frozenset({1, 2, 4, 10, 13, 14})
 
@@ -38,6 +39,8 @@ class Refused(ServiceUnavailable):
         """Take the line to show and the code."""
         super().__init__(message)
         self.code = code
+        # The change that uses up the room is kept and refused all the same; those after it are only refused.
+        self.is_out_of_room = _OUT_OF_ROOM in message
 
 
 class Exchange:

@@ -51,15 +51,23 @@ class Marker:
             request["failure"].append({"request_range": {"key": self._key}})
             try:
                 document, is_repeat = self._gateway.call("kv/txn", request, Repeat.GUARDED)
-            except Refused:
+            except Refused as exc:
                 # It may be that the lease is gone, with all that the cluster had.
                 self._new_lease_at_s = 0.0
-                raise
+                kept_at = self._revision_of(number) if exc.is_out_of_room else None
+                if kept_at is None:
+                    raise
+                return Committed({}, kept_at)
         if document.get("succeeded"):
             return Committed(document, None)
         found = document["responses"].pop()["response_range"].get("kvs", ())
         is_ours = is_repeat and found and found[0].get("value") == number
         return Committed(document, int(found[0]["mod_revision"]) if is_ours else None)
+
+    def _revision_of(self, number: str) -> int | None:
+        """Tell at which revision the change of that number was kept, None where it was not."""
+        found = self._gateway.call("kv/range", {"key": self._key}).document.get("kvs", ())
+        return int(found[0]["mod_revision"]) if found and found[0].get("value") == number else None
 
     def _living_lease(self) -> int:
         if time.monotonic() >= self._new_lease_at_s:

@@ -14,7 +14,7 @@ from lmcache_frontend.errors import RevisionConflict
 from lmcache_frontend.store.etcd import leases, messages
 from lmcache_frontend.store.etcd.address import Address
 from lmcache_frontend.store.etcd.exchange import Refused
-from lmcache_frontend.store.etcd.gateway import Gateway, Repeat
+from lmcache_frontend.store.etcd.gateway import Gateway, OutcomeUnknown, Repeat
 from lmcache_frontend.store.etcd.marker import Marker
 from lmcache_frontend.store.etcd.watch import EtcdWatch
 from lmcache_frontend.store.keys import Span, check_limit, check_operations, encoded, span_of
@@ -98,12 +98,15 @@ class EtcdStore:
         granted = leases.grant_all(self._gateway, operations)
         names = [self._name(operation.key) for operation in operations]
         request = messages.transaction_request(operations, names, granted)
+        is_guarded = any(map(_guards, operations))
         try:
-            if any(map(_guards, operations)):
+            if is_guarded:
                 reply, earlier_revision = self._marker.commit(request)
             else:
                 reply, earlier_revision = self._gateway.call("kv/txn", request, Repeat.NEVER).document, None
-        except Refused:
+        except Refused as exc:
+            if exc.is_out_of_room and not is_guarded:
+                raise OutcomeUnknown(f"{exc}; it is not known whether the change was kept") from exc
             leases.revoke(self._gateway, granted.values())
             raise
         if earlier_revision is not None:
