@@ -96,10 +96,8 @@ class App:
             self._load_sources()
             self.registry.keep_with(self._state.membership.keep)
             self._serve = make_handler(self._services(), configuration_only=configuration_only)
-            if settings.demo:
-                self._start_demo(settings.demo)
-            elif settings.demo_fault:
-                raise UsageError("--demo-fault needs --demo")
+            if settings.demo or settings.demo_fault:
+                self._start_demo()
         except BaseException:
             self.server.server_close()
             self._cleanup.close()
@@ -179,13 +177,15 @@ class App:
             except BadRequest as exc:
                 raise StartError(f"--config: {exc}") from exc
 
-    def _start_demo(self, count: int) -> None:
+    def _start_demo(self) -> None:
         import tempfile
 
         from lmcache_frontend.demo.cluster import start_cluster
 
+        if not self.settings.demo:
+            raise UsageError("--demo-fault needs --demo")
         directory = self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lmcache-demo-"))
-        demo = start_cluster(count, Path(directory), faults=self.settings.demo_fault)
+        demo = start_cluster(self.settings.demo, Path(directory), faults=self.settings.demo_fault)
         self._cleanup.callback(demo.stop)
         load_listing(self.registry, parse_listing(json.dumps(demo.entries), Source.DEMO), Source.DEMO, "--demo")
 

@@ -385,7 +385,8 @@ def test_every_stop_of_the_keyboard_is_seen(page: Browser, fleet: str) -> None:
         press(page, "\ue004")
         outline = page.run(
             "const a = document.activeElement, s = getComputedStyle(a), b = a.getBoundingClientRect();"
-            "return [a.outerHTML.slice(0, 80), s.outlineStyle, b.top < innerHeight && b.bottom > 0, a === document.body]"
+            "return [a.outerHTML.slice(0, 80), s.outlineStyle, b.top < innerHeight && b.bottom > 0,"
+            " a === document.body]"
         )
         if outline[3]:
             break
