@@ -102,10 +102,18 @@ class ScriptedNode:
         with visit.sock:
             try:
                 self._script(visit)
+                _take_leave(visit.sock)
             except OSError:
                 pass
             except BaseException as exc:
                 self.faults.append(exc)
+
+
+def _take_leave(sock: socket.socket) -> None:
+    """End a connection such that what was sent arrives: one closed with unread data would be reset."""
+    sock.shutdown(socket.SHUT_WR)
+    sock.settimeout(0.2)
+    sock.recv(1 << 16)
 
 
 def answering(*answers: bytes) -> Script:
