@@ -207,7 +207,7 @@ class App:
             user_name=user_name,
             traffic=Traffic(),
             streams=threading.BoundedSemaphore(EVENT_STREAMS),
-            source_fault=lambda: self._node_file.fault if self._node_file is not None else "",
+            node_file=self._node_file,
             is_ending=self._ended.is_set,
             started_at=self._started_at,
         )

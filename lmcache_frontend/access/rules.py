@@ -72,6 +72,9 @@ OWN_ROWS: tuple[Row, ...] = (
     *_rows("GET", READS_SECRETS, "/api/nodes/{node}/env", "/api/fleet/env", "/api/fleet/drift"),
     *_rows("GET", CHANGES, "/api/proxies/{proxy}/refresh"),
     *_rows("POST", CHANGES, "/api/nodes", "/api/proxies", "/api/proxies/{proxy}/nodes", "/api/proxies/{proxy}/refresh"),
+    # What is asked here may be any address that this machine reaches.
+    *_rows("POST", CHANGES, "/api/connection-test"),
+    *_rows("GET", READS_SECRETS, "/api/about"),
     *_rows("GET", READS_SECRETS, "/api/fleet/actions", "/api/fleet/actions/{action}"),
     *_rows("POST", CHANGES, "/api/fleet/actions"),
     *_rows("DELETE", CHANGES, "/api/fleet/actions/{action}"),

@@ -55,6 +55,8 @@ ROUTES = (
     Route("GET", "/api/fleet/drift", _later("fleet", "drift")),
     Route("GET", "/api/fleet/env", _later("fleet", "environments")),
     Route("GET", "/api/nodes/{node}/series", _later("fleet", "node_series")),
+    Route("GET", "/api/about", _later("about", "about")),
+    Route("POST", "/api/connection-test", _later("about", "try_connection")),
     Route("POST", "/api/fleet/actions", _later("actions", "begin")),
     Route("GET", "/api/fleet/actions", _later("actions", "recent")),
     Route("GET", "/api/fleet/actions/{action}", _later("actions", "show")),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lmcache_frontend.access.clients import Client, why_not_local
 from lmcache_frontend.cluster.model import Node
 from lmcache_frontend.cluster.registry import Registry
+from lmcache_frontend.cluster.sources import NodeFile
 from lmcache_frontend.errors import BadRequest
 from lmcache_frontend.http1.client import Pool
 from lmcache_frontend.http1.exchange import Exchange
@@ -41,7 +42,7 @@ class Services(NamedTuple):
 
     ``fetch_json(node, target)`` asks a frontend something; ``ask_node(node)`` gives the way to ask a node, through its
     proxy where it has one; ``connections()`` gives the numbers of clients' and of kept node connections;
-    ``source_fault()`` says what is wrong with the list of nodes; ``streams`` bounds how many event streams there are;
+    ``node_file`` is the file of nodes, if one was named; ``streams`` bounds how many event streams there are;
     ``user_name(uid)`` gives the name of a user of this machine.
     """
 
@@ -61,7 +62,7 @@ class Services(NamedTuple):
     user_name: Callable[[int], str]
     traffic: Traffic
     streams: BoundedSemaphore
-    source_fault: Callable[[], str]
+    node_file: NodeFile | None
     is_ending: Callable[[], bool]
     started_at: float
 

@@ -15,8 +15,11 @@ const OUTCOMES = {
 };
 const ORDER = Object.keys(OUTCOMES);
 
-/** Open the dialog for `action` on the nodes `keys`; `arguments` are what the form begins with. */
-export function openAction({ feed }, { keys, action, arguments: given = {} }) {
+/**
+ * Open the dialog for `action` on the nodes `keys`; `arguments` are what the form begins with. `closed(lines)` comes
+ * last, with what was told of each node.
+ */
+export function openAction({ feed }, { keys, action, arguments: given = {}, closed = () => {} }) {
   const spec = ACTIONS[action];
   const control = new AbortController();
   const state = { keys, action, spec, feed, control, id: null, lines: [], running: false };
@@ -27,6 +30,7 @@ export function openAction({ feed }, { keys, action, arguments: given = {} }) {
         control.abort();
         state.element.remove();
         state.before?.focus?.({ preventScroll: true });
+        closed(state.lines);
       },
     },
   }, div("dialog-body", el("h2", { id: "action-title" }, spec.title), state.body));

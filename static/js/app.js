@@ -12,7 +12,8 @@ import { button, notice } from "./widgets.js";
 
 // Style sheets that only some places need; they are loaded with the place.
 const STYLES = {
-  fleet: ["charts", "fleet"], node: ["charts", "node"], compare: ["compare"], configuration: ["configuration"], manage: [],
+  fleet: ["charts", "fleet"], node: ["charts", "node"], compare: ["compare"], configuration: ["configuration"],
+  manage: ["manage"],
 };
 
 const store = createStore();

@@ -24,6 +24,21 @@ export function nodeHref(key, tab = "overview", query = {}) {
   return `#/node/${encodeName(key)}${searchOf({ tab: tab === "overview" ? null : tab, ...query })}`;
 }
 
+/** Several names as one value of a query: commas part them, so those within names are percent-encoded. */
+export function namesText(names) {
+  return names.map((name) => name.replace(/[%,]/g, encodeURIComponent)).join(",");
+}
+
+/** The names in such a value, each once. */
+export function readNames(text = "") {
+  return [...new Set(text.split(",").filter(Boolean).map(decode))];
+}
+
+/** The fragment of the comparison of nodes. */
+export function compareHref(keys) {
+  return placeHref("compare", { nodes: namesText(keys) });
+}
+
 /** Go to a place, or to an address such as `nodeHref` gives. */
 export function navigate(place, query) {
   location.hash = place.startsWith("#") ? place : placeHref(place, query);

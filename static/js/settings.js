@@ -3,6 +3,7 @@
 
 import { literal, show } from "./format.js";
 import { looseJson } from "./parse.js";
+import { formatted } from "./requests.js";
 
 const CHOICES = {
   hidden_states_retrieve_mode: ["prefix_strict", "skip_missing_chunks"],
@@ -84,7 +85,7 @@ export function fieldText({ type }, value) {
   if (type.startsWith("list") && Array.isArray(value) && value.every((item) => !/[,"\n]/.test(show(item)))) {
     return value.map(show).join(", ");
   }
-  if (type === "dict" && typeof value === "object") return JSON.stringify(value, null, 2);
+  if (type === "dict" && typeof value === "object") return formatted(literal(value));
   return show(value);
 }
 

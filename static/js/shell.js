@@ -70,5 +70,8 @@ function drawPause(button, paused) {
 }
 
 function applyTheme(chosen) {
-  setAttribute(document.documentElement, "data-theme", chosen === "system" ? null : chosen);
+  const theme = chosen === "system" ? null : chosen;
+  const root = document.documentElement;
+  // Charts watch the attribute and are drawn anew each time that it is set.
+  if (root.getAttribute("data-theme") !== theme) setAttribute(root, "data-theme", theme);
 }

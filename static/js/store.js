@@ -16,7 +16,7 @@ export const NO_FLEET = {
 export function createStore() {
   let state = {
     link: { up: null, since: Date.now(), read_at: 0, how: null }, whoami: null, fleet: NO_FLEET,
-    drafts: new Map(), theme: readTheme(), paused: false,
+    drafts: new Map(), rules: { unsaved: false }, theme: readTheme(), paused: false,
   };
   let newest = NO_FLEET;
   const listeners = new Set();
@@ -69,8 +69,8 @@ export function isUnsaved(draft) {
 }
 
 /** Whether anything that can still be saved is not. */
-export function anyUnsaved({ drafts, fleet }) {
-  return [...drafts].some(([key, draft]) => fleet.byKey.has(key) && isUnsaved(draft));
+export function anyUnsaved({ drafts, rules, fleet }) {
+  return rules.unsaved || [...drafts].some(([key, draft]) => fleet.byKey.has(key) && isUnsaved(draft));
 }
 
 /** Why this reader may not change things, or null; until the server has said who it is, null (it decides anyway). */

@@ -12,9 +12,11 @@ from tests.helpers.dashboard import running_frontend
 from tests.helpers.parts import missing
 from tests.helpers.webdriver import Browser, browsing, missing_browser, running_driver
 
-# A node that lacks something answers 4xx or 5xx, and the browser notes each such answer in its console.
+# A node that lacks something answers 4xx or 5xx, as rules that are refused do, and the browser notes each such answer
+# in its console.
 _EXPECTED = re.compile(
-    r"/(proxy2|api/(nodes|proxies))/?\S* - Failed to load resource: the server responded with a status"
+    r"/(proxy2|api/(nodes|proxies|config/(rules|rollback|preview)))/?\S* - "
+    r"Failed to load resource: the server responded with a status"
 )
 
 

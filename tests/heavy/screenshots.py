@@ -20,6 +20,10 @@ from tests.helpers.dashboard import ask, running_frontend
 from tests.helpers.webdriver import Browser, browsing, missing_browser, running_driver
 
 SIZE = (1280, 800)
+_IS_DRAWN = """
+const panel = document.querySelector("#panel");
+return !document.querySelector(".loading, [aria-busy]") && (!panel || panel.innerText.trim().length > 0);
+"""
 NARROW = (360, 740)
 TABS = (
     *("overview", "metrics", "threads", "loglevel", "config", "meta", "inference", "environment"),
@@ -74,7 +78,7 @@ def take(browser: Browser, address: str, path: Path) -> None:
     browser.open("about:blank")
     browser.open(address)
     browser.find("#link[data-link='up']")
-    browser.wait(lambda: not browser.all(".loading, [aria-busy]"), f"the view {path.stem} to be loaded", 40)
+    browser.wait(lambda: browser.run(_IS_DRAWN), f"the view {path.stem} to be loaded", 40)
     browser.screenshot(path)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.heavy.browser_fixtures import browser, demo, page  # noqa: F401
-from tests.helpers.dashboard import add_node, ask, delete_node, running_frontend, scripted
+from tests.helpers.dashboard import add_node, ask, delete_node, scripted
 from tests.helpers.webdriver import Browser
 
 WORKER, SCHEDULER, SERVER = "demo_worker0", "demo_scheduler", "demo_mp0"
@@ -224,67 +224,3 @@ def edit(page: Browser, key: str, text: str) -> None:
     field = page.find(f"{conf_row(key)} input")
     field.clear()
     field.type(text)
-
-
-def fill(page: Browser, **fields: str) -> None:
-    for name, value in fields.items():
-        field = page.find(f"#entry-{name}")
-        field.clear()
-        field.type(value)
-
-
-def test_node_is_added_edited_and_deleted(page: Browser, demo: str) -> None:
-    page.open(f"{demo}#/manage")
-    page.click("button", "Add a node")
-    page.click("dialog button.primary")
-    assert page.run("return document.activeElement.id") == "entry-name"
-    assert page.run("return document.activeElement.validity.valueMissing")
-    fill(page, name="fresh", host="127.0.0.1", port="99999")
-    page.click("dialog button.primary")
-    page.find("dialog .notice-bad", "65535")
-    fill(page, port="7100")
-    page.click("dialog button.primary")
-    page.find(".notice-ok", "fresh was added")
-    page.click("button[aria-label='Edit fresh']")
-    fill(page, name="fresher", port="/tmp/lmcache_internal_api_server/socket_1")
-    page.click("dialog button.primary")
-    page.find(".notice-ok", "fresher was changed")
-    page.find(".manage tr", "unix:/tmp/lmcache_internal_api_server/socket_1")
-    assert '"fresher"' in ask(demo, "api/nodes")
-    page.click("button[aria-label='Delete fresher']")
-    page.find("dialog", "fresher")
-    page.click("dialog button.danger")
-    page.find(".notice-ok", "fresher was deleted")
-    page.wait(lambda: "fresher" not in text_of(page, ".group"))
-    assert '"fresher"' not in ask(demo, "api/nodes")
-
-
-def test_taken_name_is_refused_at_the_form(page: Browser, demo: str) -> None:
-    page.open(f"{demo}#/manage?add=node")
-    fill(page, name=WORKER, host="127.0.0.1", port="7100")
-    page.click("dialog button.primary")
-    page.find("dialog .notice-bad", WORKER)
-    page.click("dialog button", "Cancel")
-    page.wait(lambda: not page.all("dialog"))
-
-
-def test_proxy_is_added_refreshed_and_its_nodes_read(page: Browser, demo: str) -> None:
-    socket_path = next(
-        child["port"] for child in json.loads(ask(demo, "api/nodes"))["nodes"][0]["children"] if child["name"] == WORKER
-    )
-    nodes = json.dumps([{"name": "far worker", "host": "127.0.0.1", "port": socket_path}])
-    with running_frontend("--nodes", nodes, "--allow-target", socket_path) as child:
-        page.open(f"{demo}#/manage")
-        page.click("button", "Add a proxy")
-        fill(page, name="rack b", host="127.0.0.1", port=child.rstrip("/").rpartition(":")[2])
-        page.click("dialog button.primary")
-        page.find(".notice-ok", "rack b was added")
-        page.click("button[aria-label='Refresh rack b']")
-        page.find(".notice-ok", "was read again")
-        page.click(".node-link", "far worker")
-        page.find("h1", "far worker")
-        page.find(".figures", "Hit rate")
-        page.open(f"{demo}#/manage")
-        page.click("button[aria-label='Delete rack b']")
-        page.click("dialog button.danger")
-        page.find(".notice-ok", "rack b was deleted")

@@ -197,10 +197,11 @@ def test_colours_follow_the_theme(page: Browser, lively: str) -> None:
     return sum
     """
     light = page.run(colours)
-    page.run("document.documentElement.dataset.theme = 'dark'")
+    page.find("#theme").choose("dark")
     page.wait(lambda: page.run(colours) != light, "the colours of the dark theme")
-    page.run("document.documentElement.dataset.theme = 'light'")
+    page.find("#theme").choose("light")
     page.wait(lambda: page.run(colours) == light, "the colours of the light theme")
+    page.find("#theme").choose("system")
 
 
 HEAT = """

@@ -185,6 +185,7 @@ def test_no_nodes_shows_how_to_add_some(page: Browser) -> None:
             assert word in text
         page.click(".empty a", "Add a node")
         page.find("#entry-name")
+        page.open("about:blank")
 
 
 def test_unknown_place_and_unknown_node_say_so(page: Browser, demo: str) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.heavy.browser_fixtures import browser, demo, page  # noqa: F401
-from tests.helpers.dashboard import add_node, ask, delete_node, forwarding, running_frontend, scripted
+from tests.helpers.dashboard import add_node, ask, delete_node, scripted
 from tests.helpers.webdriver import Browser
 
 WORKER = "demo_worker1"
@@ -166,37 +166,6 @@ def test_no_bar_covers_what_has_the_keyboard(page: Browser, demo: str, size: tup
     discard(page)
 
 
-def test_the_keyboard_stays_where_a_node_was_deleted(page: Browser, demo: str) -> None:
-    for name in ("one", "two"):
-        add_node(demo, name, "127.0.0.1", 9)
-    try:
-        page.open(f"{demo}#/manage")
-        page.click("button[aria-label='Delete one']")
-        page.click("dialog button.danger")
-        page.find(".notice-ok", "one was deleted")
-        page.wait(lambda: not page.all("button[aria-label='Delete one']"))
-        assert page.run(ON) == "Delete two"
-    finally:
-        delete_node(demo, "two")
-
-
-def test_the_address_forgets_a_form_that_was_closed(page: Browser, demo: str) -> None:
-    page.open(f"{demo}#/manage?add=node")
-    page.find("#entry-name").type(ESCAPE)
-    page.wait(lambda: not page.all("dialog"))
-    assert page.run("return location.hash") == "#/manage"
-
-
-def test_an_address_in_brackets_is_shown_once_in_brackets(page: Browser, demo: str) -> None:
-    add_node(demo, "six", "[::1]", 9)
-    try:
-        page.open(f"{demo}#/manage")
-        page.wait(lambda: page.all("button[aria-label='Edit six']"))
-        page.find(".manage tr", "six\n[::1]:9\n")
-    finally:
-        delete_node(demo, "six")
-
-
 def test_a_filter_without_a_match_can_be_cleared(page: Browser, demo: str) -> None:
     page.open(demo)
     page.find(".node-link", WORKER)
@@ -206,32 +175,6 @@ def test_a_filter_without_a_match_can_be_cleared(page: Browser, demo: str) -> No
     page.click(".nothing button", "Clear filter")
     page.find(".node-link", WORKER)
     assert page.find(".search").property("value") == ""
-
-
-def test_a_viewer_without_nodes_is_not_told_to_add_some(page: Browser) -> None:
-    with running_frontend() as address, forwarding(address, fields={"X-Forwarded-For": "203.0.113.9"}) as strange:
-        page.open(strange)
-        page.find(".empty .notice", "changes need an operator")
-        assert "--nodes" in page.find(".empty").text
-        assert page.all(".empty a") == []
-        page.open("about:blank")
-
-
-def test_a_form_tells_a_refusal_from_a_frontend_that_is_gone(browser: Browser) -> None:
-    with running_frontend() as address:
-        browser.open(f"{address}#/manage?add=node")
-        for field, text in (("name", "late"), ("host", "127.0.0.1"), ("port", "99999")):
-            browser.find(f"#entry-{field}").type(text)
-        browser.click("dialog button.primary")
-        browser.find("dialog .notice-bad", "That was refused")
-        browser.find("#entry-port").clear()
-        browser.find("#entry-port").type("7000")
-    browser.click("dialog button.primary")
-    said = browser.find("dialog .notice-bad", "The frontend cannot be reached").text
-    assert "refused" not in said
-    assert "Whether the change was made is not known" in said
-    browser.open("about:blank")
-    browser.console()
 
 
 def test_narrow_rows_cut_nothing(page: Browser, demo: str) -> None:

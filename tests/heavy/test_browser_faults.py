@@ -14,6 +14,7 @@ from tests.helpers.dashboard import ask, running_frontend
 from tests.helpers.webdriver import Browser
 
 MENDED_S = 40.0
+ROWS = "return [...document.querySelectorAll('.rows .row')].map(r => [r.dataset.key, Boolean(r.querySelector('.why'))])"
 FAULTS = ("frozen", "bypassed", "slow", "drift", "stale-metrics")
 
 
@@ -58,6 +59,19 @@ def wait_until_mended(page: Browser, node: str, text: str) -> None:
 
 def is_told(page: Browser, node: str, text: str) -> bool:
     return any(text in item.text and node in item.text for item in page.all(".problem-item"))
+
+
+def test_nodes_with_problems_come_first_and_say_which(page: Browser, sick: str) -> None:
+    page.open(sick)
+    page.find(".rows .row")
+
+    def in_order() -> bool:
+        problems = json.loads(ask(sick, "api/fleet"))["problems"]
+        told = {problem["node"] for problem in problems if problem["node"] and problem["severity"] != "notice"}
+        rows = page.run(ROWS)[: len(told)]
+        return len(told) >= len(FAULTS) and {key for key, _ in rows} == told and all(why for _, why in rows)
+
+    page.wait(in_order, "the sick nodes at the top", MENDED_S)
 
 
 def test_a_frozen_node(page: Browser, sick: str) -> None:

@@ -71,7 +71,9 @@ def look_again(page: Browser) -> None:
 
 
 def test_a_node_that_another_frontend_does_not_reach_is_not_answering(page: Browser, rack: str) -> None:
-    page.open(rack)
+    # Only rows in sight are in the page.
+    page.resize(1280, 2000)
+    page.open(f"{rack}#/?q=rack/")
     for name, (_, words) in LOST.items():
         # A common reason is told in a word.
         wait_for_row(page, f"rack/{name}", "Unreachable", "refused" if name == "refused" else words)

@@ -26,19 +26,19 @@ export function levelOf(node) {
 
 /**
  * All columns. `order` says which go first where room is short (the smallest stay), `least_px` how much room one needs.
- * `sort(node)` gives what it is sorted by, null for what comes last; `show(cell, node, view)` fills a cell. `shape`
- * says what the cell depends on beside the node.
+ * `sort(node, worst)` gives what it is sorted by, null for what comes last; `show(cell, node, view)` fills a cell.
+ * `shape` says what the cell depends on beside the node.
  */
 export const COLUMNS = [
   {
     id: "state", title: "State", width: "8.6rem", least_px: 116, order: 0,
-    sort: (node) => LEVEL_ORDER.indexOf(levelOf(node)),
-    show: (cell, node) => replace(cell, levelMark(levelOf(node), node.reasons)),
+    sort: (node, worst) => Math.min(LEVEL_ORDER.indexOf(levelOf(node)), worst.has(node.key) ? SICK : Infinity),
+    show: (cell, node) =>
+      redone(cell, `${levelOf(node)} ${node.reasons}`, () => levelMark(levelOf(node), node.reasons)),
   },
   {
-    id: "name", title: "Name", width: "minmax(11rem, 2fr)", least_px: 170, order: 0,
-    sort: (node) => node.key,
-    show: showName,
+    id: "name", title: "Name", width: "minmax(11rem, 4fr)", least_px: 270, order: 0,
+    sort: (node) => node.key, shape: ({ key }, { worst }) => worst.get(key), show: showName,
   },
   word("kind", "Kind", "6.6rem", 5, (node) => KIND_NAMES[node.kind] ?? "–"),
   word("role", "Role", "6rem", 14, (node) => node.role || "–"),
@@ -65,11 +65,14 @@ export const COLUMNS = [
     shape: (node, { now }) => (node.level === "unreachable" ? Math.floor(now / 5) : "now"),
   },
   {
-    id: "spark", title: "Trend", tip: "the figure of the strip, over the same time", width: "8rem", least_px: 112, order: 7,
+    id: "spark", title: "Trend", tip: "the figure of the strip, over the same time", width: "8rem", least_px: 112,
+    order: 7,
     shape: (node, { history }) => history.stamp, show: showSpark,
   },
 ];
 
+// A node that says it is well, but with which something is wrong, comes before those that are well.
+const SICK = LEVEL_ORDER.indexOf("serving") - 0.5;
 const byId = new Map(COLUMNS.map((column) => [column.id, column]));
 // What the cards of a narrow screen have room for.
 const FOLDED = ["state", "name", "kind", "version", "lookup_hit_rate", "tokens_hit_per_s", "cpu_fill"];
@@ -105,7 +108,7 @@ function word(id, title, width, order, textOf) {
   return {
     id, title, width, order, least_px,
     sort: (node) => textOf(node),
-    show: (cell, node) => replace(cell, data(textOf(node), { title: textOf(node).slice(0, 300) })),
+    show: (cell, node) => redone(cell, textOf(node), (text) => data(text, { title: text.slice(0, 300) })),
   };
 }
 
@@ -129,11 +132,20 @@ function showFigure(cell, figure, unit) {
   return replace(cell, value === 0 ? span("absent", unit === "percent" ? "0 %" : "0") : quantity(unit, value));
 }
 
-function showName(cell, node) {
-  replace(cell, el("a", { class: "node-link", href: nodeHref(node.key), tabindex: "-1", draggable: "false" },
-    data(node.name, { title: node.name.slice(0, 300) })));
-  const why = node.reasons.length && node.level !== "healthy" ? node.reasons.join("; ") : "";
-  if (why) cell.append(data(why.slice(0, 300), { class: "why", title: why.slice(0, 500) }));
+function showName(cell, node, { worst }) {
+  const why = (node.level !== "healthy" && node.reasons.join("; ")) || (worst.get(node.key) ?? "");
+  redone(cell, `${node.key}\n${why}`, () => [
+    el("a", { class: "node-link", href: nodeHref(node.key), tabindex: "-1", draggable: "false" },
+      data(node.name, { title: node.name.slice(0, 300) })),
+    why && data(why.slice(0, 300), { class: "why", title: why.slice(0, 500) }),
+  ]);
+}
+
+/** Fill a cell anew only where it shows something else: what has the keyboard or is being clicked stays there. */
+function redone(cell, shape, make) {
+  if (cell.shape === shape) return;
+  cell.shape = shape;
+  replace(cell, make(shape));
 }
 
 function showFill(cell, node) {

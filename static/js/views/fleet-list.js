@@ -9,7 +9,7 @@ import { whyNot } from "../store.js";
 import { AS_TYPED, button, dialog, icon, ofAll, select } from "../widgets.js";
 import { COLUMNS } from "./fleet-columns.js";
 import { parseFilter, TERMS } from "./fleet-filter.js";
-import { problemsByNode } from "./fleet-problems.js";
+import { problemsByNode, worstByNode } from "./fleet-problems.js";
 import { GROUPINGS, inOrder, ranking, rowsOf, sorted } from "./fleet-rows.js";
 import { selectionBar } from "./fleet-selection.js";
 import { nodeTable } from "./fleet-table.js";
@@ -103,13 +103,14 @@ function draw(list, fleet) {
   if (list.problemsOf !== fleet.problems) {
     list.problemsOf = fleet.problems;
     list.problems = problemsByNode(fleet.problems);
+    list.worst = worstByNode(fleet.problems);
   }
   askEnvironments(list);
   const known = { problems: list.problems, environments: list.environments };
   const some = fleet.nodes.filter((node) => list.filter.accepts(node, known));
   // Nothing jumps away from the pointer or the keyboard: while one is in the list, the order stays.
   const keep = list.held && list.order.length > 0;
-  list.nodes = keep ? inOrder(some, list.order) : sorted(some, options.sort, list.rankOf(fleet.nodes));
+  list.nodes = keep ? inOrder(some, list.order) : sorted(some, options.sort, list.rankOf(fleet.nodes), list.worst);
   list.order = list.nodes.map((node) => node.key);
   for (const key of selected) if (!fleet.byKey.has(key)) selected.delete(key);
   setText(list.tally, ofAll(some.length, fleet.nodes.length, "node"));
@@ -117,7 +118,7 @@ function draw(list, fleet) {
   list.table.element.hidden = !some.length;
   const rows = rowsOf(list.nodes, options.group, list.closed);
   list.table.draw(rows, {
-    sort: options.sort, selected, chosen: options.columns ? options.columns.split(",") : [],
+    sort: options.sort, selected, worst: list.worst, chosen: options.columns ? options.columns.split(",") : [],
     history: view.trend ?? view.history, now: Date.now() / 1000,
   });
   list.bar.draw(whyNot(view.store.get()));

@@ -3,7 +3,8 @@
 
 import { append, div, el, keyed, replace, setAttribute, setText, span } from "../dom.js";
 import { number } from "../format.js";
-import { nodeHref, placeHref } from "../router.js";
+import { placeOf } from "../problems.js";
+import { compareHref, placeHref } from "../router.js";
 import { button, data, icon, mark, quantity } from "../widgets.js";
 
 const SEVERITIES = {
@@ -13,8 +14,6 @@ const SEVERITIES = {
 };
 const ALONE = 3;
 const NAMES_SHOWN = 200;
-// Where in the page a problem of a node is explained, and can be mended.
-const TABS = { drift: "config", versions: "overview", switched_off: "backends", slow: "threads" };
 
 /** Make the panel; `draw(fleet)` shows what the fleet has. `filterBy(term)` narrows the list of nodes. */
 export function problemsCard(filterBy) {
@@ -53,6 +52,15 @@ export function problemsByNode(problems) {
     }
   }
   return codes;
+}
+
+/** What is worst of each node, in words, but for mere notices: `Map(key -> text)`. */
+export function worstByNode(problems) {
+  const worst = new Map();
+  for (const { node, text, severity } of problems) {
+    if (node !== null && severity !== "notice" && !worst.has(node)) worst.set(node, text);
+  }
+  return worst;
 }
 
 /** Problems of one kind that more than a few nodes have become one. */
@@ -106,9 +114,10 @@ function makeItem({ id }, unfolded, filterBy) {
   return item;
 }
 
-function oneProblem({ node, nodes = [], text, code }) {
+function oneProblem(problem) {
+  const { node, nodes = [], text, code } = problem;
   return [
-    node !== null && el("a", { class: "problem-node", href: hrefOf(node, code) }, data(node)), " ",
+    node !== null && el("a", { class: "problem-node", href: placeOf(problem).href }, data(node)), " ",
     span("problem-words", text), " ",
     node === null && placeLink(code, nodes),
   ];
@@ -118,29 +127,25 @@ function manyNodes({ members }, fold, filterBy) {
   const [{ code, text }] = members;
   return [
     fold, button(`${number(members.length)} nodes`, () => filterBy(`problem:${code}`),
-      { class: "linklike problem-node", title: "Show these nodes in the list, or all again" }), " ",
+      { class: "linklike problem-node", title: "Show these nodes in the list, or all again" }), ": ",
     span("problem-words", wordsOf(text)),
   ];
 }
 
 /** What a problem of many nodes is called: up to where it speaks of one node. */
 function wordsOf(text) {
-  return text.split(/: | \(|, (?:with|while) /)[0];
+  return text.replace(/ \([^)]*\)/g, "").replace(/^it is /, "").split(/: |, (?:with|while) /)[0];
 }
 
 function listed(members) {
-  const items = members.slice(0, NAMES_SHOWN).map(({ node, text, code }) =>
-    el("li", {}, el("a", { href: hrefOf(node, code) }, data(node)), " ", span("muted", text)));
+  const items = members.slice(0, NAMES_SHOWN).map((problem) =>
+    el("li", {}, el("a", { href: placeOf(problem).href }, data(problem.node)), " ", span("muted", problem.text)));
   return append(el("div"), items, members.length > NAMES_SHOWN
     && el("li", { class: "muted" }, `and ${number(members.length - NAMES_SHOWN)} more`));
 }
 
-function hrefOf(node, code) {
-  return nodeHref(node, TABS[code] ?? "overview");
-}
-
 function placeLink(code, nodes) {
-  if (nodes.length > 1) return el("a", { href: placeHref("compare", { nodes: nodes.join(",") }) }, "Compare them");
+  if (nodes.length > 1) return el("a", { href: compareHref(nodes) }, "Compare them");
   if (code === "versions") return el("a", { href: placeHref("fleet", { group: "version" }) }, "Group by version");
   return code.startsWith("drift") && el("a", { href: placeHref("compare") }, "Where they differ");
 }

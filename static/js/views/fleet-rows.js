@@ -29,13 +29,13 @@ export function ranking() {
 
 /**
  * The nodes by `sort`, a column's id, with `-` before it the other way round; what has no value comes last.
- * `rank(node)` is its place by name.
+ * `rank(node)` is its place by name, `worst` holds what is wrong with nodes.
  */
-export function sorted(nodes, sort, rank) {
+export function sorted(nodes, sort, rank, worst) {
   const column = columnOf(sort.replace(/^-/, ""));
   const valueFor = column?.id === "name" || !column?.sort ? rank : column.sort;
   const sign = sort.startsWith("-") ? -1 : 1;
-  const keyed = nodes.map((node) => [valueFor(node), rank(node), node]);
+  const keyed = nodes.map((node) => [valueFor(node, worst), rank(node), node]);
   keyed.sort(([a, one], [b, other]) => {
     if (a === b) return one - other;
     if (a === null || b === null) return a === null ? 1 : -1;

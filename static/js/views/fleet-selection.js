@@ -4,7 +4,7 @@
 import { actionDialog } from "../actions.js";
 import { div, el, setText, span } from "../dom.js";
 import { count } from "../format.js";
-import { placeHref } from "../router.js";
+import { compareHref } from "../router.js";
 import { button } from "../widgets.js";
 
 const DIRECT = [["loglevel", "Log level"], ["conf", "Configuration"], ["freeze", "Freeze"]];
@@ -31,7 +31,7 @@ export function selectionBar(view, list) {
     },
   }, [["", "More …"], ...MORE].map(([value, text]) => el("option", { value }, text)));
   const why = span("muted bar-why");
-  const goCompare = () => view.navigate(placeHref("compare", { nodes: keys().join(",") }));
+  const goCompare = () => view.navigate(compareHref(keys()));
   const compare = button("Compare", goCompare, { class: "small" });
   const clear = button("Clear selection", () => { list.selected.clear(); list.change({}); }, { class: "bare" });
   const element = div("selection-bar", words, div("bar-actions", direct, more, compare), why, span("spring"), clear);

@@ -74,6 +74,7 @@ function rem() {
 /** Put the rows in sight into the page, and the one that has the keyboard; the others go. */
 function place(table) {
   const { body, rows, height, shown } = table;
+  const hadKeyboard = body.contains(document.activeElement);
   const top = body.getBoundingClientRect().top;
   const first = Math.max(0, Math.floor(-top / height) - OVERSCAN);
   const last = Math.min(rows.length, Math.ceil((innerHeight - top) / height) + OVERSCAN);
@@ -91,9 +92,21 @@ function place(table) {
     if (!row || row.isGroup !== Boolean(rows[index].members)) {
       row?.remove();
       shown.set(key, row = rows[index].members ? makeGroup() : makeRow(table));
-      body.append(row);
     }
     drawRow(table, row, rows[index], index);
+  }
+  putInOrder(table, [...wanted].sort(([, one], [, other]) => one - other));
+  // What is moved or made anew loses the keyboard.
+  if (hadKeyboard && !body.contains(document.activeElement)) focusCell(table);
+}
+
+/** Have the rows stand in the page as they are seen, for those who hear it read. */
+function putInOrder({ body, shown }, wanted) {
+  let next = body.firstChild;
+  for (const [key] of wanted) {
+    const row = shown.get(key);
+    if (row === next) next = next.nextSibling;
+    else body.insertBefore(row, next);
   }
 }
 
@@ -246,10 +259,10 @@ function keys(event, table) {
   event.preventDefault();
 }
 
-function move(table, row, place) {
+function move(table, row, column) {
   const cells = table.columns.length;
   table.at = {
-    row: Math.min(table.rows.length - 1, Math.max(0, row)), cell: Math.min(cells, Math.max(0, place)),
+    row: Math.min(table.rows.length - 1, Math.max(0, row)), cell: Math.min(cells, Math.max(0, column)),
   };
   const top = table.body.getBoundingClientRect().top + table.at.row * table.height;
   const covered = table.element.querySelector(".head-group").getBoundingClientRect().bottom;
@@ -257,11 +270,11 @@ function move(table, row, place) {
   const bottom = innerHeight - table.height - below;
   if (top < covered) scrollBy(0, top - covered);
   else if (top > bottom) scrollBy(0, top - bottom);
-  placeAndFocus(table);
+  place(table);
+  focusCell(table);
 }
 
-function placeAndFocus(table) {
-  place(table);
+function focusCell(table) {
   const row = table.shown.get(table.rows[table.at.row]?.key);
   if (row) focusable(row.children[Math.min(table.at.cell, row.children.length - 1)]).focus({ preventScroll: true });
 }

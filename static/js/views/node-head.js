@@ -5,7 +5,7 @@ import { div, el, keyed, para, replace, setText, span } from "../dom.js";
 import { KIND_NAMES, LOCAL, nodePath } from "../nodes.js";
 import { sentence } from "../panel.js";
 import { placeOf } from "../problems.js";
-import { nodeHref, placeHref } from "../router.js";
+import { compareHref, nodeHref, placeHref } from "../router.js";
 import { data, icon, levelMark, notice, quantity } from "../widgets.js";
 
 const LEVEL_WORDS = {
@@ -105,7 +105,7 @@ function factsOf(entry, state) {
 function linksOf(key, entry, state) {
   const own = /^(?!unix:)[^/]+:\d+$/.test(entry?.address ?? "") && entry.proxy === LOCAL;
   return [
-    !entry?.isProxy && el("a", { href: placeHref("compare", { nodes: key }) }, "Compare"),
+    !entry?.isProxy && el("a", { href: compareHref([key]) }, "Compare"),
     el("a", { href: nodeHref(key, "console") }, "Console"),
     el("a", { href: nodePath(key, "metrics"), target: "_blank", rel: "noopener" }, "Raw metrics", icon("out")),
     own && el("a", {
