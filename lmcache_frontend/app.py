@@ -19,7 +19,7 @@ from lmcache_frontend.access import targets
 from lmcache_frontend.access.gate import Gate, Lookups
 from lmcache_frontend.access.token_files import TokenFiles, origins_of
 from lmcache_frontend.asking import NodeAsker
-from lmcache_frontend.cluster.model import Source
+from lmcache_frontend.cluster.model import Node, Source
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.cluster.sources import NodeFile, load_listing, parse_listing, refresh_empty_proxies
 from lmcache_frontend.errors import BadRequest, StartError, UsageError
@@ -41,6 +41,7 @@ from lmcache_frontend.traffic import Traffic
 if TYPE_CHECKING:
     from lmcache_frontend.actions.service import Actions
     from lmcache_frontend.fleet.collector import Collector
+    from lmcache_frontend.http1.fetch import Answer, Question
 
 logger = logging.getLogger(__name__)
 
@@ -93,8 +94,8 @@ class App:
             self._load_sources()
             self.registry.keep_with(self._state.membership.keep)
             self._serve = make_handler(self._services(), configuration_only=configuration_only)
-            if settings.demo:
-                self._start_demo(settings.demo)
+            if settings.demo or settings.demo_fault:
+                self._start_demo()
         except BaseException:
             self.server.server_close()
             self._cleanup.close()
@@ -198,13 +199,15 @@ class App:
         own_cookie = f"lmcache_frontend_{self.settings.port}"
         return Gate(self.settings, lookups, self._tokens.load, time.monotonic, own_cookie=own_cookie)
 
-    def _start_demo(self, count: int) -> None:
+    def _start_demo(self) -> None:
         import tempfile
 
         from lmcache_frontend.demo.cluster import start_cluster
 
+        if not self.settings.demo:
+            raise UsageError("--demo-fault needs --demo")
         directory = self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lmcache-demo-"))
-        demo = start_cluster(count, Path(directory))
+        demo = start_cluster(self.settings.demo, Path(directory), faults=self.settings.demo_fault)
         self._cleanup.callback(demo.stop)
         load_listing(self.registry, parse_listing(json.dumps(demo.entries), Source.DEMO), Source.DEMO, "--demo")
 
@@ -223,7 +226,7 @@ class App:
             state=self._state,
             traffic=Traffic(),
             streams=threading.BoundedSemaphore(EVENT_STREAMS),
-            source_fault=lambda: self._node_file.fault if self._node_file is not None else "",
+            node_file=self._node_file,
             is_ending=self._ended.is_set,
             started_at=self._started_at,
         )
@@ -270,13 +273,22 @@ class App:
                     lambda: self.registry.snapshot,
                     lambda: self._the_collector().snapshot,
                     self._the_collector().identity,
-                    self._asker.send,
+                    self._send_change,
                     node_timeout_s=self.settings.node_timeout_s,
                 )
                 if self._ended.is_set():
                     # Whoever ends this service did not find them.
                     self._actions.end()
             return self._actions
+
+    def _send_change(self, node: Node, question: Question, timeout_s: float) -> Answer:
+        """Send what an action sends, and have the node looked at again, whatever came of it."""
+        from lmcache_frontend.fleet.snapshot import key_of
+
+        try:
+            return self._asker.send(node, question, timeout_s)
+        finally:
+            self._the_collector().renew(key_of(node.proxy, node.name))
 
     def _handle(self, exchange: Exchange) -> None:
         self._serve(exchange)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from lmcache_frontend.cluster.adapters.kinds import Ask
 
 ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
+# What a frontend says of names it does not know, or that mean several nodes, of hosts it does not answer for, and of
+# requests that went round in a circle. LMCache's own 404 is alike, and always says the same.
+ASTRAY = frozenset({404, 409, 421, 508})
+LMCACHE_NOT_FOUND = "Not Found"
 
 
 class NodeAsker:
@@ -45,8 +49,17 @@ class NodeAsker:
         return send(self._pool, node.endpoint, node.authority, question, timeout_s=timeout_s, limit_bytes=limit_bytes)
 
     def ask_node(self, node: Node) -> Ask:
-        """Give the function that reads from a node."""
-        return lambda target, timeout_s: self.send(node, Question("GET", target), timeout_s)
+        """Give the function that reads from a node; where its frontend answers in its place, that is a BadGateway."""
+
+        def ask(target: str, timeout_s: float | None) -> Answer:
+            answer = self.send(node, Question("GET", target), timeout_s)
+            if node.proxy != LOCAL_PROXY and answer.head.status in ASTRAY:
+                detail = _detail_in(answer.body)
+                if detail not in (None, LMCACHE_NOT_FOUND):
+                    raise BadGateway(f"{node.proxy}: {detail}")
+            return answer
+
+        return ask
 
     def fetch_json(self, node: Node, target: str) -> Any:
         """Read a document.
@@ -60,3 +73,13 @@ class NodeAsker:
             return json.loads(answer.body)
         except (ValueError, RecursionError) as exc:
             raise BadGateway(f"{node.endpoint} did not answer with JSON") from exc
+
+
+def _detail_in(body: bytes) -> str | None:
+    """Give the words of an error of ours, None for anything else."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    detail = document.get("detail") if isinstance(document, dict) else None
+    return detail if isinstance(detail, str) else None

@@ -23,6 +23,10 @@ _SERVICE_LINKS = ("tcp://", "udp://", "sctp://")
 LOG_LEVELS = ("critical", "error", "warning", "warn", "info", "debug", "trace")
 DEMO_DEFAULT_NODES = 8
 DEMO_MOST_NODES = 1000
+DEMO_FAULTS = (
+    *("down", "slow", "stranger", "frozen", "bypassed", "drift", "old-version", "full-tier"),
+    *("late-thread", "no-traffic", "stale-metrics"),
+)
 _PATTERN_LIMIT = 256
 
 
@@ -34,6 +38,7 @@ class Settings(NamedTuple):
     config: str | None = None
     nodes: str | None = None
     demo: int = 0
+    demo_fault: tuple[str, ...] = ()
     log_level: str = "warning"
     log_format: str = "text"
     poll_interval_s: float = 10.0
@@ -207,6 +212,9 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "demo", _integer(0, DEMO_MOST_NODES), "N", f"show N simulated nodes ({DEMO_DEFAULT_NODES} without a number)"
     ),
+    Option(
+        "demo_fault", _texts, "KIND[:NODE]", f"what is wrong with one of them: {', '.join(DEMO_FAULTS)}; repeatable"
+    ),
     Option("log_level", _choice(*LOG_LEVELS), "LEVEL", ", ".join(LOG_LEVELS)),
     Option("log_format", _choice("text", "json"), "FORMAT", "text, or json with one object a line"),
     Option("poll_interval_s", _seconds, "SECONDS", "how often each node is asked how it does"),
@@ -248,7 +256,7 @@ SERVICE = Program(
     OPTIONS,
     Settings(),
 )
-_REPEATABLE = ("allow_host", "allow_target", "config_remember", "operator_network", "trusted_proxy")
+_REPEATABLE = ("demo_fault", "allow_host", "allow_target", "config_remember", "operator_network", "trusted_proxy")
 
 
 class _Parser(argparse.ArgumentParser):

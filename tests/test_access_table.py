@@ -40,13 +40,13 @@ GET /api/fleet /api/fleet/events /api/fleet/series /api/fleet/drift /api/fleet/e
 GET /api/nodes/{node}/version /api/nodes/{node}/health /api/nodes/{node}/metrics /api/nodes/{node}/threads
 GET /api/nodes/{node}/loggers /api/nodes/{node}/periodic /api/nodes/{node}/backends /api/nodes/{node}/status
 GET /api/nodes/{node}/series /api/nodes/{node}/quota /api/nodes/{node}/conf /api/nodes/{node}/meta
-GET /api/nodes/{node}/inference /api/nodes/{node}/env
+GET /api/nodes/{node}/inference /api/nodes/{node}/env /api/fleet/heat
 GET /api/config/rules /api/config/revisions /api/config/revisions/{revision} /api/config/clients
 GET /api/config/revisions/{revision}/diff
 POST /api/config/preview
 """
 # The rest is an operator's, and a change, but for these.
-OPERATORS_TO_READ = "GET /api/audit /api/fleet/actions /api/fleet/actions/{action}"
+OPERATORS_TO_READ = "GET /api/about /api/audit /api/fleet/actions /api/fleet/actions/{action}"
 
 NODES_FOR_VIEWERS = (
     *("/", "/version", "/lmc_version", "/commit_id", "/inference_version", "/metrics", "/loglevel", "/threads"),

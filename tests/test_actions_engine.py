@@ -23,6 +23,7 @@ from tests.helpers.old_nodes import OldNode, answer_of
 from tests.helpers.waiting import wait_until
 
 LEVEL = {"action": "loglevel", "arguments": {"logger": "lmcache", "level": "DEBUG"}}
+HELD = {"min_retrieve_tokens": {"value": 7}}
 CONF = {"action": "conf", "arguments": {"values": {"min_retrieve_tokens": 7}}}
 REFUSED = BadGateway("127.0.0.1:1: Connection refused")
 SICK = answer_of(200, b'{"healthy": false, "unhealthy_threads": [{"name": "x"}]}')
@@ -114,9 +115,9 @@ def test_a_log_level_is_set_on_nodes_of_all_kinds_and_releases() -> None:
 def test_a_value_is_changed_where_that_is_possible() -> None:
     bench = Bench(new=worker(), scheduler=scheduler(), first=worker("0.3.14"), before=worker("0.3.13"), mp=server())
     assert bench.run(CONF) == {
-        "new": Line("new", "done", "set min_retrieve_tokens=7", 200),
-        "scheduler": Line("scheduler", "done", "set min_retrieve_tokens=7", 200),
-        "first": Line("first", "done", "set min_retrieve_tokens=7", 200),
+        "new": Line("new", "done", "set min_retrieve_tokens=7", 200, keys=HELD),
+        "scheduler": Line("scheduler", "done", "set min_retrieve_tokens=7", 200, keys=HELD),
+        "first": Line("first", "done", "set min_retrieve_tokens=7", 200, keys=HELD),
         "before": Line("before", "unsupported", "LMCache 0.3.13 has no POST /conf (since 0.3.14)"),
         "mp": Line(
             "mp", "unsupported", "an MP server of LMCache since 0.5.1 takes its configuration only at its start"
@@ -389,6 +390,7 @@ def test_who_falls_ill_after_the_change_stops_it() -> None:
         "failed",
         "set min_retrieve_tokens=7; but it was healthy and is degraded (periodic thread x is late) now",
         200,
+        keys=HELD,
     )
     assert lines["b"] == Line("b", "skipped", "a went first and failed")
     assert not bench.nodes["b"].asked

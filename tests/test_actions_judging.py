@@ -45,10 +45,17 @@ def asked(node: Any, arguments: Arguments, identity: Identity = WORKER) -> Verdi
     ("arguments", "expected"),
     [
         (LEVEL, Verdict(DONE, "Set lmcache level to DEBUG (including all handlers)")),
-        (Conf({"min_retrieve_tokens": 7}), Verdict(DONE, "set min_retrieve_tokens=7")),
+        (
+            Conf({"min_retrieve_tokens": 7}),
+            Verdict(DONE, "set min_retrieve_tokens=7", {"min_retrieve_tokens": {"value": 7}}),
+        ),
         (
             Conf({"min_retrieve_tokens": "7", "save_unfull_chunk": "yes"}),
-            Verdict(DONE, 'set min_retrieve_tokens=7 (sent "7"), save_unfull_chunk=false (sent "yes")'),
+            Verdict(
+                DONE,
+                'set min_retrieve_tokens=7 (sent "7"), save_unfull_chunk=false (sent "yes")',
+                {"min_retrieve_tokens": {"value": 7}, "save_unfull_chunk": {"value": False}},
+            ),
         ),
         (
             Conf({"min_retrieve_tokens": 7, "nothing": 1, "chunk_size": "x"}),
@@ -56,9 +63,17 @@ def asked(node: Any, arguments: Arguments, identity: Identity = WORKER) -> Verdi
                 FAILED,
                 "partly applied: not set nothing (Unknown config), chunk_size (Failed to set config value); "
                 "set min_retrieve_tokens=7",
+                {
+                    "min_retrieve_tokens": {"value": 7},
+                    "nothing": {"error": "Unknown config"},
+                    "chunk_size": {"error": "Failed to set config value"},
+                },
             ),
         ),
-        (Conf({"nothing": 1}), Verdict(FAILED, "nothing set: nothing (Unknown config)")),
+        (
+            Conf({"nothing": 1}),
+            Verdict(FAILED, "nothing set: nothing (Unknown config)", {"nothing": {"error": "Unknown config"}}),
+        ),
         (Freeze(True), Verdict(DONE, "Freeze mode enabled successfully")),
         (Freeze(False), Verdict(DONE, "Freeze mode disabled successfully")),
         (HotCache(False), Verdict(DONE, "Hot cache disabled successfully")),
@@ -208,7 +223,11 @@ def test_values_of_secret_keys_are_not_told() -> None:
         200,
         {"updated": {"api_key": "x", "remote_url": "redis://u:p@h"}},
     )
-    assert got == Verdict(DONE, 'set api_key="********", remote_url="redis://********@h"')
+    assert got == Verdict(
+        DONE,
+        'set api_key="********", remote_url="redis://********@h"',
+        {"api_key": {"value": "********"}, "remote_url": {"value": "redis://********@h"}},
+    )
 
 
 def doubt_of(values: dict[str, Any]) -> Doubt:
@@ -228,6 +247,7 @@ def test_a_number_that_is_not_finite_is_read_back() -> None:
         DONE,
         'set pd_allocation_timeout_sec="Infinity" (sent "inf"), min_retrieve_tokens=3 '
         "(read back, as LMCache fails to say it)",
+        {"pd_allocation_timeout_sec": {"value": "Infinity"}, "min_retrieve_tokens": {"value": 3}},
     )
 
 
@@ -241,7 +261,8 @@ def test_a_number_that_is_not_finite_is_read_back() -> None:
     ],
 )
 def test_what_was_read_back_may_be_something_else(status: int, body: str, expected: str) -> None:
-    assert doubt_of({"a": "Infinity"}).judge(Heard(status, body)) == Verdict(FAILED, expected)
+    keys = {"a": {"error": "the node holds another value"}} if status == 200 else None
+    assert doubt_of({"a": "Infinity"}).judge(Heard(status, body)) == Verdict(FAILED, expected, keys)
 
 
 @pytest.mark.parametrize(

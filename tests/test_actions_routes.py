@@ -98,7 +98,9 @@ def test_an_action_is_told_line_by_line(with_demo: ActionsBench) -> None:
         "outcome": "done",
         "status": 200,
         "detail": "set min_retrieve_tokens=9",
+        "keys": {"min_retrieve_tokens": {"value": 9}},
     }
+    assert "keys" not in by_node["demo_mp0"]
     assert by_node["demo_mp0"]["outcome"] == "unsupported"
     assert by_node["demo_mp0"]["status"] is None
     node = with_demo.registry.snapshot.local_nodes["demo_worker1"]

@@ -98,6 +98,7 @@ def reset(visit: Visit) -> None:
     visit.read_head()
     # Closed with a time of zero, the connection is reset.
     visit.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+    visit.sock.close()
 
 
 def half_a_line(visit: Visit) -> None:

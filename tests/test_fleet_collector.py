@@ -222,6 +222,17 @@ def test_what_a_node_is_can_be_asked(fleet: Fleet) -> None:
         fleet.collector.identity("nobody")
 
 
+def test_a_node_where_something_was_changed_is_asked_for_all_there_is_to_know(fleet: Fleet) -> None:
+    fleet.rounds(2)
+    fleet.nodes["w"].asked.clear()
+    fleet.nodes["m"].asked.clear()
+    fleet.collector.renew("w")
+    fleet.collector.renew("nobody")
+    fleet.rounds(1)
+    assert "/conf" in fleet.nodes["w"].asked
+    assert "/config" not in fleet.nodes["m"].asked
+
+
 # With threads, and real time from here on.
 
 
@@ -363,6 +374,15 @@ def test_a_refresh_asks_all_now_and_once_for_all_who_want_it(run: Callable[..., 
     assert max(asked.count[name] - before[name] for name in names) <= len(threads)
     assert not asked.twice
     assert min(result.number for result in results) > 1
+
+
+def test_a_node_where_something_was_changed_is_asked_at_once(run: Callable[..., Collector]) -> None:
+    asked = Asked()
+    collector = run(many("n0"), asked, interval_s=600.0)
+    wait_until(lambda: asked.count.get("n0", 0) == 1 and not asked.asking)
+    wait_until(lambda: not collector._watches["n0"].busy)
+    collector.renew("n0")
+    wait_until(lambda: asked.count["n0"] == 2)
 
 
 def test_a_refresh_in_vain_gives_the_last_snapshot() -> None:

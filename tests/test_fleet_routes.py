@@ -100,6 +100,8 @@ def test_filters(app: App, text: str, names: set[str]) -> None:
         "/api/fleet/series",
         "/api/fleet/series?name=lookups_per_s&since=soon",
         "/api/fleet/series?name=lookups_per_s&step=-1",
+        "/api/fleet/heat",
+        "/api/fleet/heat?name=level&since=soon",
         "/api/fleet/env",
         "/metrics?" + "a=1&" * 1001,
     ],
@@ -160,6 +162,14 @@ def test_series_of_a_node_and_of_the_fleet(app: App) -> None:
         assert abs(answer["start"] - time.time()) < 3600
     assert get(app, "/api/nodes/demo_worker0/series?name=colour").status == 404
     assert get(app, "/api/nodes/nope/series?name=lookups_per_s").status == 404
+
+
+def test_heat_is_a_row_a_node(app: App) -> None:
+    wait_until(lambda: 4 in json.loads(get(app, "/api/fleet/heat?name=level").body)["values"][-1])
+    answer = json.loads(get(app, "/api/fleet/heat?name=cpu_fill", Via="1.1 edge").body)
+    assert set(answer["nodes"]) == NAMES
+    assert {len(row) for row in answer["values"]} == {90}
+    assert get(app, "/api/fleet/heat?name=colour").status == 404
 
 
 @pytest.mark.parametrize(
@@ -346,6 +356,25 @@ def test_discovery_never_gives_a_list_that_may_be_incomplete(start_app: StartApp
     app.reload()
     reply = get(app, "/api/sd")
     assert (reply.status, "not JSON" in reply.detail) == (503, True)
+
+
+@pytest.mark.parametrize("way", ["proxy", "action"])
+def test_a_node_that_was_changed_is_asked_again_at_once(start_app: StartApp, way: str) -> None:
+    app = start_app(demo=1, collecting=True, poll_interval_s=600.0)
+
+    def configuration() -> bytes | None:
+        watch = app._the_collector()._watches.get("demo_worker0")
+        return watch.configuration if watch is not None and not watch.busy else None
+
+    before = wait_until(configuration)
+    values = {"min_retrieve_tokens": 9}
+    if way == "proxy":
+        reply = ask(app.settings.port, "POST", "/proxy2/demo_worker0/conf", values)
+    else:
+        body = {"action": "conf", "nodes": ["demo_worker0"], "arguments": {"values": values}}
+        reply = ask(app.settings.port, "POST", "/api/fleet/actions", body)
+    assert reply.status == 200
+    wait_until(lambda: configuration() not in (None, before))
 
 
 def test_a_node_that_no_round_has_seen_is_asked_at_once(start_app: StartApp) -> None:

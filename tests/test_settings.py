@@ -48,6 +48,13 @@ def test_nothing_said_gives_the_defaults() -> None:
         ("config", ["--config", "/a"], ("CONFIG", "/b"), "/c", ("/a", "/b", "/c")),
         ("demo", ["--demo", "2"], ("DEMO", "3"), 4, (2, 3, 4)),
         ("demo", ["--demo"], ("DEMO", "0"), 1000, (DEMO_DEFAULT_NODES, 0, 1000)),
+        (
+            "demo_fault",
+            ["--demo-fault", "down", "--demo-fault", "slow:demo_mp0"],
+            ("DEMO_FAULT", "frozen,drift"),
+            ["down"],
+            (("down", "slow:demo_mp0"), ("frozen", "drift"), ("down",)),
+        ),
         ("log_level", ["--log-level", "trace"], ("LOG_LEVEL", "warn"), "info", ("trace", "warn", "info")),
         ("log_format", ["--log-format", "json"], ("LOG_FORMAT", "text"), "json", ("json", "text", "json")),
         ("connect_timeout_s", ["--connect-timeout", "0.5"], ("CONNECT_TIMEOUT", "2"), 3, (0.5, 2.0, 3.0)),

@@ -78,7 +78,7 @@ OWN_ROWS: tuple[Row, ...] = (
     *_rows("GET", READS, "/api/nodes/{node}/version", "/api/nodes/{node}/health", "/api/nodes/{node}/metrics"),
     *_rows("GET", READS, "/api/nodes/{node}/threads", "/api/nodes/{node}/loggers", "/api/nodes/{node}/periodic"),
     *_rows("GET", READS, "/api/nodes/{node}/backends", "/api/nodes/{node}/status", "/api/nodes/{node}/series"),
-    *_rows("GET", READS, "/api/nodes/{node}/quota", "/api/config/catalogue"),
+    *_rows("GET", READS, "/api/nodes/{node}/quota", "/api/fleet/heat", "/api/config/catalogue"),
     *_rows("GET", READS_SECRETS, "/api/audit"),
     *_rows("GET", READS, "/api/config/rules", "/api/config/revisions", "/api/config/revisions/{revision}"),
     *_rows("GET", READS, "/api/config/revisions/{revision}/diff", "/api/config/clients"),
@@ -88,6 +88,9 @@ OWN_ROWS: tuple[Row, ...] = (
     *(Row("GET", path, READS) for path in sorted(REVEALABLE)),
     *_rows("GET", CHANGES, "/api/proxies/{proxy}/refresh"),
     *_rows("POST", CHANGES, "/api/nodes", "/api/proxies", "/api/proxies/{proxy}/nodes", "/api/proxies/{proxy}/refresh"),
+    # What is asked here may be any address that this machine reaches.
+    *_rows("POST", CHANGES, "/api/connection-test"),
+    *_rows("GET", READS_SECRETS, "/api/about"),
     *_rows("GET", READS_SECRETS, "/api/fleet/actions", "/api/fleet/actions/{action}"),
     *_rows("POST", CHANGES, "/api/fleet/actions"),
     *_rows("DELETE", CHANGES, "/api/fleet/actions/{action}"),

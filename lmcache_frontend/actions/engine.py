@@ -191,9 +191,10 @@ def _watch_over(job: Job, target: Target, planned: Plan, before: Condition) -> N
     if verdict.outcome == DONE:
         after = _condition_after(job, target, before)
         if _is_no_worse(before, after):
-            verdict = Verdict(DONE, f"{verdict.detail}; went first and is {after.level}")
+            verdict = verdict._replace(detail=f"{verdict.detail}; went first and is {after.level}")
         else:
-            verdict = Verdict(FAILED, f"{verdict.detail}; but it was {before.level} and is {after} now")
+            words = f"{verdict.detail}; but it was {before.level} and is {after} now"
+            verdict = verdict._replace(outcome=FAILED, detail=words)
     if verdict.outcome != DONE:
         job.progress.stop(f"{target.key} went first and failed")
     _finish(job, _line(job, target, verdict, begun_s, status))
@@ -243,7 +244,7 @@ def _act(job: Job, target: Target) -> Line:
 
 def _line(job: Job, target: Target, verdict: Verdict, begun_s: float, status: int | None = None) -> Line:
     seconds = round(max(0.0, job.tools.steady_clock() - begun_s), 3)
-    return Line(target.key, verdict.outcome, verdict.detail, status, seconds)
+    return Line(target.key, verdict.outcome, verdict.detail, status, seconds, verdict.keys)
 
 
 def _plan(job: Job, target: Target) -> Plan | Verdict:

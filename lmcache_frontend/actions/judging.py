@@ -33,6 +33,7 @@ from lmcache_frontend.actions.wording import ANSWER_LIMIT, clean, refusal_words,
 from lmcache_frontend.cluster.adapters.answers import Heard, one_line
 from lmcache_frontend.cluster.adapters.kinds import in_words
 from lmcache_frontend.http1.fetch import Question
+from lmcache_frontend.masking import masked
 
 NO_ENGINE = "engine not configured"
 SCRIPTS_OFF = "run_script API is disabled"
@@ -157,12 +158,15 @@ def _conf(arguments: Conf, heard: Heard) -> Verdict | Doubt:
 def _conf_by_key(arguments: Conf, updated: Mapping[str, Any], errors: Mapping[str, Any]) -> Verdict:
     done = [_set_words(key, value, updated[key]) for key, value in arguments.values.items() if key in updated]
     missing = [key for key in arguments.values if key not in updated]
+    keys: dict[str, dict[str, Any]] = {}
+    for key in arguments.values:
+        keys[key] = {"value": masked(key, updated[key])} if key in updated else {"error": _reason(errors.get(key))}
     if not missing:
-        return Verdict(DONE, one_line("set " + ", ".join(done), ANSWER_LIMIT))
-    reasons = ", ".join(f"{one_line(key, 60)} ({_reason(errors.get(key))})" for key in missing)
+        return Verdict(DONE, one_line("set " + ", ".join(done), ANSWER_LIMIT), keys)
+    reasons = ", ".join(f"{one_line(key, 60)} ({keys[key]['error']})" for key in missing)
     if not done:
-        return Verdict(FAILED, one_line(f"nothing set: {reasons}", ANSWER_LIMIT))
-    return Verdict(FAILED, one_line(f"partly applied: not set {reasons}; set {', '.join(done)}", ANSWER_LIMIT))
+        return Verdict(FAILED, one_line(f"nothing set: {reasons}", ANSWER_LIMIT), keys)
+    return Verdict(FAILED, one_line(f"partly applied: not set {reasons}; set {', '.join(done)}", ANSWER_LIMIT), keys)
 
 
 def _conf_by_reading(arguments: Conf, now: Heard) -> Verdict:
@@ -172,10 +176,15 @@ def _conf_by_reading(arguments: Conf, now: Heard) -> Verdict:
     held = now.members
     done = [_set_words(key, value, held[key]) for key, value in arguments.values.items() if _holds(held, key, value)]
     missing = [one_line(key, 60) for key, value in arguments.values.items() if not _holds(held, key, value)]
+    keys: dict[str, dict[str, Any]] = {}
+    for key, value in arguments.values.items():
+        is_held = _holds(held, key, value)
+        keys[key] = {"value": masked(key, held[key])} if is_held else {"error": "the node holds another value"}
     if missing:
         words = f"the node failed to answer, and holds another value of {', '.join(missing)}"
-        return Verdict(FAILED, one_line(words, ANSWER_LIMIT))
-    return Verdict(DONE, one_line(f"set {', '.join(done)} (read back, as LMCache fails to say it)", ANSWER_LIMIT))
+        return Verdict(FAILED, one_line(words, ANSWER_LIMIT), keys)
+    words = f"set {', '.join(done)} (read back, as LMCache fails to say it)"
+    return Verdict(DONE, one_line(words, ANSWER_LIMIT), keys)
 
 
 def _holds(held: Mapping[str, Any], key: str, wanted: Any) -> bool:

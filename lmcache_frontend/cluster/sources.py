@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,18 +44,26 @@ def parse_listing(text: str, source: Source) -> Listing:
     return read_listing(document, source)
 
 
-def load_listing(registry: Registry, listing: Listing, source: Source, origin: str) -> None:
-    """Put a listing into the registry and log what was refused of it."""
-    _warn(origin, listing.faults + registry.replace_source(source, listing.proxies))
+def load_listing(registry: Registry, listing: Listing, source: Source, origin: str) -> list[str]:
+    """Put a listing into the registry, log what was refused of it, and give that, a line for each entry."""
+    refused = listing.faults + registry.replace_source(source, listing.proxies)
+    _warn(origin, refused)
+    return refused
 
 
 class NodeFile:
-    """A file of node entries."""
+    """A file of node entries.
+
+    ``fault`` says why what it holds now is not what is shown; ``read_at`` is when it was last read without one (seconds
+    since the epoch), and ``refused`` holds a line for each entry that was left out then.
+    """
 
     def __init__(self, path: Path, registry: Registry) -> None:
         """Take the file's path; nothing is read yet."""
         self.path = path
         self.fault = ""
+        self.read_at: float | None = None
+        self.refused: list[str] = []
         self._registry = registry
         self._seen: Stamp | None = None
         self._text: str | None = None
@@ -96,7 +105,8 @@ class NodeFile:
             listing = parse_listing(text, Source.FILE)
         except BadRequest as exc:
             raise BadRequest(f"{self.path}: {exc}") from exc
-        load_listing(self._registry, listing, Source.FILE, str(self.path))
+        self.refused = load_listing(self._registry, listing, Source.FILE, str(self.path))
+        self.read_at = time.time()
         self._text = text
         self.fault = ""
 

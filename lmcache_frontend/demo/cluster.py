@@ -16,13 +16,15 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-from lmcache_frontend.demo.inprocess.node import InProcessNode
+from lmcache_frontend.demo.faults import FAULTS, OLD_VERSION, Fault, place_faults
+from lmcache_frontend.demo.inprocess.node import InProcessNode, OldInProcessNode
 from lmcache_frontend.demo.inprocess.state import Place
 from lmcache_frontend.demo.multiprocess.node import MultiprocessNode
-from lmcache_frontend.demo.node import Node
+from lmcache_frontend.demo.node import DOWN, Node
 from lmcache_frontend.demo.simulation import Load
 from lmcache_frontend.errors import StartError
 from lmcache_frontend.http1.connections import Connections
@@ -37,6 +39,8 @@ _PORT_START = 6999
 _INSTANCE_NODES = 8
 _SMALL_CLUSTER = 32
 _BACKLOG = 128
+# The same for all: a fleet that is well does not differ in its configuration.
+_CAPACITY_CHUNKS = 320
 _DRAIN_S = 2.0
 # ``sun_path`` of Linux has 108 bytes with the closing NUL.
 _LONGEST_PATH_BYTES = 107
@@ -54,6 +58,11 @@ class Seat(NamedTuple):
     kind: str
     number: int
     worker_count: int
+
+    @property
+    def name(self) -> str:
+        """Give the name of the node."""
+        return f"{self.instance}_{self.kind}{'' if self.kind == 'scheduler' else self.number}"
 
 
 class _Listener(NamedTuple):
@@ -82,25 +91,43 @@ def seats(count: int) -> list[Seat]:
     return result
 
 
-def make_node(seat: Seat, directory: str, seed: int, warm_up_requests: int, clock: Callable[[], float]) -> Node:
-    """Make the node of a seat; the same seed gives the same traffic."""
+def make_node(
+    seat: Seat, directory: str, load: Callable[[Seat], Load], clock: Callable[[], float], fault: str = ""
+) -> Node:
+    """Make the node of a seat under its load, with one of `FAULTS` if so wanted."""
+    wrong = FAULTS.get(fault, Fault())
+    given = wrong.of_load(load(seat))
+    node: Node
+    if seat.kind == "mp":
+        node = MultiprocessNode(seat.name, given, clock)
+    else:
+        place = Place(seat.instance, seat.kind, seat.number, os.path.join(directory, seat.instance), seat.worker_count)
+        node = (OldInProcessNode if fault == OLD_VERSION else InProcessNode)(place, given, clock)
+    node.fault = fault
+    if fault:
+        # What was before the fault, was well.
+        node.advance(clock())
+        wrong.of_node(node)
+    return node
+
+
+def make_load(seat: Seat, seed: int, warm_up_requests: int) -> Load:
+    """Make the load of a seat; the same seed gives the same traffic."""
     draw = random.Random(f"{seed} {seat.instance} {seat.kind} {seat.number}")
     rate_per_s = 0.5 + 0.7 * draw.random()
-    chunks = draw.choice((192, 256, 256, 320))
-    load = Load(draw.getrandbits(32), rate_per_s, chunks, warm_up_requests)
+    load = Load(draw.getrandbits(32), rate_per_s, _CAPACITY_CHUNKS, warm_up_requests)
     if seat.kind == "mp":
-        load = load._replace(rate_per_s=2 * rate_per_s, capacity_chunks=512)
-        return MultiprocessNode(f"{seat.instance}_mp{seat.number}", load, clock)
-    place = Place(seat.instance, seat.kind, seat.number, os.path.join(directory, seat.instance), seat.worker_count)
-    return InProcessNode(place, load, clock)
+        return load._replace(rate_per_s=2 * rate_per_s, capacity_chunks=2 * _CAPACITY_CHUNKS)
+    return load
 
 
 class DemoCluster:
     """Running simulated nodes; ``entries`` is the list to give a frontend as its nodes."""
 
-    def __init__(self, entries: list[dict[str, Any]], listeners: list[_Listener]) -> None:
-        """Take what listens already; `serve` starts to accept."""
+    def __init__(self, entries: list[dict[str, Any]], listeners: list[_Listener], ending: threading.Event) -> None:
+        """Take what listens already, and what wakes slow nodes in the end; `serve` starts to accept."""
         self.entries = entries
+        self._ending = ending
         self._listeners = listeners
         self._connections = Connections()
         self._wake, self._woken = socket.socketpair()
@@ -114,6 +141,7 @@ class DemoCluster:
         """Stop accepting, end the connections, and remove the sockets; a second call does nothing."""
         if self._wake.fileno() < 0:
             return
+        self._ending.set()
         self._wake.send(b"\0")
         self._thread.join()
         _close(self._listeners)
@@ -125,7 +153,8 @@ class DemoCluster:
         with selectors.DefaultSelector() as selector:
             selector.register(self._woken, selectors.EVENT_READ, None)
             for listener in self._listeners:
-                selector.register(listener.sock, selectors.EVENT_READ, listener)
+                if listener.sock.fileno() >= 0:
+                    selector.register(listener.sock, selectors.EVENT_READ, listener)
             while True:
                 for key, _ in selector.select():
                     if key.data is None:
@@ -158,24 +187,35 @@ class DemoCluster:
 
 
 def start_cluster(
-    count: int, directory: str | os.PathLike[str], *, clock: Callable[[], float] = time.time, seed: int = 1
+    count: int,
+    directory: str | os.PathLike[str],
+    *,
+    clock: Callable[[], float] = time.time,
+    seed: int = 1,
+    faults: Sequence[str] = (),
 ) -> DemoCluster:
     """Start ``count`` nodes with their sockets in ``directory``, which is made if it is not there.
 
-    Raises: StartError for a path that is too long or taken, and where a socket cannot be opened.
+    ``faults`` are as `place_faults` takes them.
+    Raises: UsageError for faults that cannot be; StartError for a path that is too long or taken, and where a socket
+    cannot be opened.
     """
     if count < 1:
         raise StartError(f"a demo of {count} nodes, expected at least 1")
+    taken = seats(count)
+    placed = place_faults(faults, {seat.name: seat.kind for seat in taken})
     _allow_descriptors(count)
     folder = os.fspath(directory)
     warm_up_requests = 300 if count <= _SMALL_CLUSTER else 40
     entries: list[dict[str, Any]] = []
     listeners: list[_Listener] = []
+    ending = threading.Event()
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        for seat in seats(count):
-            node = make_node(seat, folder, seed, warm_up_requests, clock)
-            listener, port = _listen(seat, folder, node)
+        for seat in taken:
+            load = partial(make_load, seed=seed, warm_up_requests=warm_up_requests)
+            node = make_node(seat, folder, load, clock, placed.get(seat.name, ""))
+            listener, port = _listen(seat, folder, node, ending)
             listeners.append(listener)
             entries.append({"name": node.name, "host": HOST, "port": port})
     except OSError as exc:
@@ -184,17 +224,25 @@ def start_cluster(
     except StartError:
         _close(listeners)
         raise
-    cluster = DemoCluster(entries, listeners)
+    cluster = DemoCluster(entries, listeners, ending)
     cluster.serve()
     return cluster
 
 
-def _listen(seat: Seat, directory: str, node: Node) -> tuple[_Listener, int | str]:
+def _listen(seat: Seat, directory: str, node: Node, ending: threading.Event) -> tuple[_Listener, int | str]:
+    """Open the socket of a node; that of one that is down is closed again, as by a process that has died."""
+    listener, port = _open(seat, directory, node, _handler(node, ending))
+    if node.fault == DOWN:
+        listener.sock.close()
+    return listener, port
+
+
+def _open(seat: Seat, directory: str, node: Node, handle: Handler) -> tuple[_Listener, int | str]:
     if isinstance(node, MultiprocessNode):
         sock = socket.create_server((HOST, 0), backlog=_BACKLOG)
         sock.setblocking(False)
         node.http_port = sock.getsockname()[1]
-        return _Listener(sock, _handler(node), None), node.http_port
+        return _Listener(sock, handle, None), node.http_port
     offset = 0 if seat.kind == "scheduler" else 1 + seat.number
     path = os.path.join(directory, f"{seat.instance}_{_PORT_START + offset}")
     _free_path(path)
@@ -206,7 +254,7 @@ def _listen(seat: Seat, directory: str, node: Node) -> tuple[_Listener, int | st
     except OSError:
         sock.close()
         raise
-    return _Listener(sock, _handler(node), path), path
+    return _Listener(sock, handle, path), path
 
 
 def _free_path(path: str) -> None:
@@ -233,9 +281,11 @@ def _free_path(path: str) -> None:
     raise StartError(f"socket path {path} is in use by another process")
 
 
-def _handler(node: Node) -> Handler:
+def _handler(node: Node, ending: threading.Event) -> Handler:
     def handle(exchange: Exchange) -> None:
         request = exchange.request
+        if node.delay_s:
+            ending.wait(node.delay_s)
         path, _, query = request.target.partition("?")
         answer = node.answer(request.method, path, query, exchange.read_body(), host=request.host or "localhost")
         exchange.respond(answer.status, answer.body, answer.content_type or "text/plain", answer.fields)

@@ -12,11 +12,23 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from lmcache_frontend.demo import loggers, periodic, threads
-from lmcache_frontend.demo.answers import Answer, Handler, Request, Router, compact, plain, plain_json
+from lmcache_frontend.demo.answers import (
+    Answer,
+    Handler,
+    Request,
+    Router,
+    compact,
+    internal_error,
+    plain,
+    plain_json,
+)
 
 VERSION = "0.5.6"
 COMMIT = "g3e11e108"
 MODEL = "Qwen/Qwen3-32B"
+# Faults that any node can have; `faults` has them all.
+DOWN, SLOW, STRANGER, LATE_THREAD, STALE_METRICS = "down", "slow", "stranger", "late-thread", "stale-metrics"
+_SLOW_S = 2.5
 
 _RUN_SCRIPT_OFF = (
     "The /run_script API is disabled. It executes caller-supplied code in-process, so it is off by default; enable it "
@@ -28,9 +40,12 @@ _RUN_SCRIPT_OFF = (
 class Node(ABC):
     """A simulated node; `answer` may be called in any thread."""
 
-    __slots__ = ("_lock", "clock", "log_levels", "name", "seed")
+    __slots__ = ("_lock", "clock", "fault", "log_levels", "name", "seed")
 
     router: ClassVar[Router[Any]]
+    version: ClassVar[str] = VERSION
+    # The thread that stands still where one does.
+    stuck_thread: ClassVar[str]
     loggers: ClassVar[dict[str, str]]
     periodic_threads: ClassVar[Sequence[periodic.PeriodicThread]]
 
@@ -40,13 +55,31 @@ class Node(ABC):
         self.seed = seed
         self.clock = clock
         self.log_levels: dict[str, str] = {}
+        self.fault = ""
         self._lock = threading.Lock()
 
     def answer(self, method: str, path: str, query: str = "", body: bytes = b"", *, host: str = "localhost") -> Answer:
         """Answer a request; ``path`` and ``query`` are as on the wire, ``host`` is the Host field."""
         with self._lock:
             self.advance(self.clock())
+            if self.fault == STRANGER:
+                return compact({"detail": "Not Found"}, 404)
             return self.router.answer(self, method, (path, query), body, host)
+
+    @property
+    def delay_s(self) -> float:
+        """Give how long an answer takes: writing every line of a debug log takes its time."""
+        return _SLOW_S if self.fault == SLOW and self.log_levels.get("lmcache") == "DEBUG" else 0.0
+
+    @property
+    def late_threads(self) -> tuple[str, ...]:
+        """Give the periodic threads that stand still."""
+        return (self.stuck_thread,) if self.fault == LATE_THREAD else ()
+
+    @property
+    def watch(self) -> periodic.Watch:
+        """Give what `periodic` is to know."""
+        return periodic.Watch(self.periodic_threads, self.started_at, self.clock(), self.late_threads)
 
     @property
     @abstractmethod
@@ -87,11 +120,11 @@ def openapi(node: Node, request: Request) -> Answer:
 
 
 def _version(node: Node, request: Request) -> Answer:
-    return compact(f"{VERSION}-{COMMIT}")
+    return compact(f"{node.version}-{COMMIT}")
 
 
 def _lmcache_version(node: Node, request: Request) -> Answer:
-    return compact(VERSION)
+    return compact(node.version)
 
 
 def _commit(node: Node, request: Request) -> Answer:
@@ -103,6 +136,8 @@ def _env(node: Node, request: Request) -> Answer:
 
 
 def _metrics(node: Node, request: Request) -> Answer:
+    if node.fault == STALE_METRICS:
+        return internal_error()
     return plain(node.metrics(node.clock()))
 
 
@@ -111,19 +146,20 @@ def _log_level(node: Node, request: Request) -> Answer:
 
 
 def _threads(node: Node, request: Request) -> Answer:
-    return threads.answer_threads(node.threads, node.seed, node.clock(), request)
+    listed = threads.with_stuck(node.threads, node.late_threads)
+    return threads.answer_threads(listed, node.seed, node.clock(), request)
 
 
 def _periodic_threads(node: Node, request: Request) -> Answer:
-    return periodic.answer_list(node.periodic_threads, node.started_at, node.clock(), request)
+    return periodic.answer_list(node.watch, request)
 
 
 def _periodic_thread(node: Node, request: Request) -> Answer:
-    return periodic.answer_one(node.periodic_threads, node.started_at, node.clock(), request)
+    return periodic.answer_one(node.watch, request)
 
 
 def _periodic_health(node: Node, request: Request) -> Answer:
-    return periodic.answer_health()
+    return periodic.answer_health(node.watch)
 
 
 COMMON_ROUTES: tuple[tuple[str, str, Handler[Any]], ...] = (

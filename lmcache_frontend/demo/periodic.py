@@ -14,6 +14,8 @@ from lmcache_frontend.demo.answers import Answer, Request, compact
 LEVELS = ("critical", "high", "medium", "low")
 
 _FASTEST_S = 0.005
+# A thread that stands still last ran so long ago.
+_LATE_AFTER_S = 1200.0
 
 
 class PeriodicThread(NamedTuple):
@@ -61,11 +63,22 @@ MULTIPROCESS = (
 )
 
 
-def describe(thread: PeriodicThread, started_at: float, now: float) -> dict[str, Any]:
-    """Give what a node tells of a thread at a time; the node started at ``started_at``."""
-    elapsed_s = now - started_at - thread.first_after_s
+class Watch(NamedTuple):
+    """The threads of a node at a time; the node started at ``started_at``, those named in ``late`` stand still."""
+
+    threads: Sequence[PeriodicThread]
+    started_at: float
+    now: float
+    late: Sequence[str] = ()
+
+
+def describe(thread: PeriodicThread, watch: Watch) -> dict[str, Any]:
+    """Give what a node tells of a thread."""
+    is_late = thread.name in watch.late
+    until = watch.now - max(_LATE_AFTER_S, 3 * thread.interval_s) if is_late else watch.now
+    elapsed_s = until - watch.started_at - thread.first_after_s
     runs = int(elapsed_s / thread.interval_s) + 1 if thread.running and elapsed_s >= 0 else 0
-    last_run_at = started_at + thread.first_after_s + (runs - 1) * thread.interval_s if runs else 0.0
+    last_run_at = watch.started_at + thread.first_after_s + (runs - 1) * thread.interval_s if runs else 0.0
     summary: dict[str, Any] | None = None
     if runs or not thread.running:
         summary = {
@@ -81,9 +94,9 @@ def describe(thread: PeriodicThread, started_at: float, now: float) -> dict[str,
         "interval": thread.interval_s,
         "init_wait": thread.first_after_s,
         "is_running": thread.running,
-        "is_active": thread.running,
+        "is_active": thread.running and not is_late,
         "last_run_time": last_run_at,
-        "last_run_ago": now - last_run_at if runs else None,
+        "last_run_ago": watch.now - last_run_at if runs else None,
         "total_runs": runs,
         "failed_runs": 0,
         "success_rate": 100.0 if runs else None,
@@ -91,46 +104,55 @@ def describe(thread: PeriodicThread, started_at: float, now: float) -> dict[str,
     }
 
 
-def summarise(threads: Sequence[PeriodicThread]) -> dict[str, Any]:
+def summarise(watch: Watch) -> dict[str, Any]:
     """Count threads by level."""
     by_level = {}
     for level in LEVELS:
-        running = [thread.running for thread in threads if thread.level == level]
-        by_level[level] = {"total": len(running), "running": sum(running), "active": sum(running)}
-    running_count = sum(thread.running for thread in threads)
+        those = [thread for thread in watch.threads if thread.level == level]
+        by_level[level] = {"total": len(those), "running": _running(those), "active": _running(those, watch.late)}
     return {
-        "total_count": len(threads),
-        "running_count": running_count,
-        "active_count": running_count,
+        "total_count": len(watch.threads),
+        "running_count": _running(watch.threads),
+        "active_count": _running(watch.threads, watch.late),
         "by_level": by_level,
     }
 
 
-def answer_list(threads: Sequence[PeriodicThread], started_at: float, now: float, request: Request) -> Answer:
+def _running(threads: Sequence[PeriodicThread], late: Sequence[str] = ()) -> int:
+    return sum(thread.running and thread.name not in late for thread in threads)
+
+
+def answer_list(watch: Watch, request: Request) -> Answer:
     """Answer ``/periodic-threads``; the summary ignores the filters."""
     level = request.text("level")
     running_only, active_only = request.boolean("running_only"), request.boolean("active_only")
     if level and level.lower() not in LEVELS:
         return compact({"error": f"Invalid level: {level}. Valid values: {', '.join(LEVELS)}"}, 400)
-    shown = [describe(thread, started_at, now) for thread in threads]
+    shown = [describe(thread, watch) for thread in watch.threads]
     if level:
         shown = [one for one in shown if one["level"] == level.lower()]
     if running_only:
         shown = [one for one in shown if one["is_running"]]
     if active_only:
         shown = [one for one in shown if one["is_active"]]
-    return compact({"summary": summarise(threads), "threads": shown})
+    return compact({"summary": summarise(watch), "threads": shown})
 
 
-def answer_one(threads: Sequence[PeriodicThread], started_at: float, now: float, request: Request) -> Answer:
+def answer_one(watch: Watch, request: Request) -> Answer:
     """Answer ``/periodic-threads/{thread_name}``."""
     name = request.variables["thread_name"]
-    for thread in threads:
+    for thread in watch.threads:
         if thread.name == name:
-            return compact(describe(thread, started_at, now))
+            return compact(describe(thread, watch))
     return compact({"error": f"Thread not found: {name}"}, 404)
 
 
-def answer_health() -> Answer:
-    """Answer ``/periodic-threads-health``: simulated threads never fall behind."""
-    return compact({"healthy": True, "unhealthy_count": 0, "unhealthy_threads": []})
+def answer_health(watch: Watch) -> Answer:
+    """Answer ``/periodic-threads-health``, which counts running critical and high threads."""
+    shown = ("name", "level", "last_run_ago", "interval")
+    late = [
+        {name: described[name] for name in shown}
+        for thread in watch.threads
+        if thread.name in watch.late and (described := describe(thread, watch))
+    ]
+    return compact({"healthy": not late, "unhealthy_count": len(late), "unhealthy_threads": late})

@@ -250,6 +250,17 @@ MULTIPROCESS = (
 )
 
 
+def with_stuck(threads: Sequence[Thread], late: Sequence[str]) -> Sequence[Thread]:
+    """Give the threads with those named in ``late`` waiting for a lock that nobody gives back."""
+    if not late:
+        return threads
+    waits = (
+        _own("v1/periodic_thread.py", 352, "_run_loop", "summary = self._execute()"),
+        _own("v1/pin_monitor.py", 148, "_execute", "with self._objects_lock:"),
+    )
+    return [thread._replace(stacks=(waits,)) if thread.name in late else thread for thread in threads]
+
+
 def answer_threads(threads: Sequence[Thread], seed: int, now: float, request: Request) -> Answer:
     """Answer ``/threads`` with its filters: part of a name in any case, or an identifier (0 filters nothing)."""
     wanted_name, wanted_ident = request.text("name"), request.integer("thread_id")

@@ -20,7 +20,7 @@ from lmcache_frontend.cluster.model import Cluster, Node
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.errors import BadGateway, NotFound
 from lmcache_frontend.fleet.crew import Crew, Lane
-from lmcache_frontend.fleet.history import SERIES
+from lmcache_frontend.fleet.history import LEVEL, SERIES
 from lmcache_frontend.fleet.polling import Moment, Watch, fail, poll
 from lmcache_frontend.fleet.publication import Publisher
 from lmcache_frontend.fleet.roster import watches_of
@@ -127,6 +127,16 @@ class Collector:
         self._woken.set()
         return self.wait_for(seen.number + 1, timeout_s) or self.snapshot
 
+    def renew(self, key: str) -> None:
+        """Ask a node soon, and for all there is to know, since something was changed there; no such node is no matter.
+
+        What it answers is in a snapshot by the end of the round.
+        """
+        watch = self._watches.get(key)
+        if watch is not None:
+            watch.details_at = watch.examine_at = self._steady_clock()
+            watch.last_round = None
+
     def collect_once(self) -> FleetSnapshot:
         """Ask every node that is not backed off from, one by one in this thread, and publish; where nothing runs."""
         self._begin_round(self._now())
@@ -149,10 +159,17 @@ class Collector:
         """
         wanted = list(names)
         for name in wanted:
-            if name not in SERIES:
-                raise NotFound(f"no series is called {name[:80]!r}, expected one of {', '.join(SERIES)}")
+            _check_series(name, SERIES)
         watch = None if key is None else self._watch(key)
         return self._publisher.series(watch, wanted, self._clock(), since=since, step_s=step_s)
+
+    def heat(self, name: str, since: float | None, step_s: float = 0.0) -> str:
+        """Give what a figure, or ``level``, of every node was, as the JSON of ``GET /api/fleet/heat``.
+
+        Raises: NotFound for a figure of which no history is kept, naming those that there are.
+        """
+        _check_series(name, (LEVEL, *SERIES))
+        return self._publisher.heat(list(self._watches.values()), name, self._clock(), since=since, step_s=step_s)
 
     def drift(self) -> dict[str, Any]:
         """Give where configurations and versions differ, in the shape of ``GET /api/fleet/drift``, nothing masked."""
@@ -271,6 +288,11 @@ class Collector:
                 round_seconds = max(0.0, self._last_answer_at - self._round_began)
                 self._rounds = (self._rounds[0] + 1, round_seconds, self._busy_seconds)
         return self._publisher.publish(self._watches, now, end_of_round=end_of_round)
+
+
+def _check_series(name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise NotFound(f"no series is called {name[:80]!r}, expected one of {', '.join(known)}")
 
 
 def _is_new(watch: Watch) -> bool:

@@ -82,6 +82,8 @@ HISTOGRAMS: Mapping[str, tuple[str, ...]] = {
     "l1_store": _mp("l0_l1_store_throughput_GB_per_second", "l0_l1_store_throughput_gbs_GB_per_second"),
     "l2_load": _mp("l2_load_throughput_GB_per_second", "l2_load_throughput_gbs_GB_per_second"),
     "l2_store": _mp("l2_store_throughput_GB_per_second", "l2_store_throughput_gbs_GB_per_second"),
+    "chunk_lifetime": _mp("l1_chunk_lifetime_seconds"),
+    "evict_reuse_gap": _mp("l1_chunk_evict_reuse_gap_seconds"),
 }
 FAMILIES: frozenset[str] = frozenset(
     name for table in (COUNTERS, GAUGES, HISTOGRAMS) for names in table.values() for name in names

@@ -60,7 +60,10 @@ QUANTILES: Mapping[str, tuple[str, str]] = {
 }
 IN_PROCESS_QUANTILES: Mapping[str, tuple[str, str]] = {"store_speed": ("store_speed_", "")}
 MP_QUANTILES: Mapping[str, tuple[str, str]] = {
-    name: (f"{name}_gb_per_s_", "") for name in ("l1_load", "l1_store", "l2_load", "l2_store")
+    **{name: (f"{name}_gb_per_s_", "") for name in ("l1_load", "l1_store", "l2_load", "l2_store")},
+    # How long a chunk stays in L1, and how soon one is wanted again that was evicted.
+    "chunk_lifetime": ("chunk_lifetime_", "_s"),
+    "evict_reuse_gap": ("evict_reuse_gap_", "_s"),
 }
 GAUGES: Mapping[str, str] = {
     "cpu_used_bytes": "cpu_used",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -15,8 +15,15 @@ from lmcache_frontend.masking import masked
 Document = dict[str, Any]
 
 
-def fleet_document(snapshot: FleetSnapshot, matches: Callable[[NodeState], bool] | None = None) -> Document:
-    """Give ``GET /api/fleet``; with a filter, the nodes that match and their problems, under the fleet's totals."""
+def fleet_document(
+    snapshot: FleetSnapshot,
+    matches: Callable[[NodeState], bool] | None = None,
+    names: Collection[str] | None = None,
+) -> Document:
+    """Give ``GET /api/fleet``; with a filter, the nodes that match and their problems, under the fleet's totals.
+
+    ``names`` are the figures of nodes to give, None for all.
+    """
     nodes = [state for state in snapshot.nodes.values() if matches is None or matches(state)]
     kept = {state.key for state in nodes}
     problems = [problem for problem in snapshot.problems if problem.node is None or problem.node in kept]
@@ -25,26 +32,30 @@ def fleet_document(snapshot: FleetSnapshot, matches: Callable[[NodeState], bool]
         "taken_at": snapshot.taken_at,
         "interval_s": snapshot.interval_s,
         "totals": figures_document(snapshot.totals),
-        "nodes": [node_document(state) for state in nodes],
+        "nodes": [node_document(state, names) for state in nodes],
         "problems": [problem_document(problem) for problem in problems],
     }
 
 
-def event_document(before: FleetSnapshot, after: FleetSnapshot) -> Document:
-    """Give the data of an event: what is new in a snapshot for somebody who knows an earlier one."""
+def event_document(before: FleetSnapshot, after: FleetSnapshot, names: Collection[str] | None = None) -> Document:
+    """Give the data of an event: what is new in a snapshot for somebody who knows an earlier one.
+
+    ``names`` are the figures of nodes to give, None for all.
+    """
     changed, gone = changes(before, after)
     return {
         "snapshot": after.number,
         "taken_at": after.taken_at,
+        "interval_s": after.interval_s,
         "totals": figures_document(after.totals),
-        "changed": [node_document(state) for state in changed],
+        "changed": [node_document(state, names) for state in changed],
         "gone": gone,
         "problems": [problem_document(problem) for problem in after.problems],
     }
 
 
-def node_document(state: NodeState) -> Document:
-    """Give one node of the fleet."""
+def node_document(state: NodeState, names: Collection[str] | None = None) -> Document:
+    """Give one node of the fleet; ``names`` are the figures to give, None for all."""
     return {
         "name": state.name,
         "proxy": state.proxy,
@@ -55,20 +66,31 @@ def node_document(state: NodeState) -> Document:
         "instance": state.instance,
         "level": state.level.value,
         "reasons": list(state.reasons),
+        "level_since": state.level_since,
+        "remarks": list(state.remarks),
         "last_seen": state.last_seen,
-        "figures": figures_document(state.figures),
+        "figures": figures_document(state.figures, names),
         "quotas": [quota._asdict() for quota in state.quotas],
+        "labels": dict(state.labels),
     }
 
 
 def problem_document(problem: Problem) -> Document:
     """Give one problem."""
-    return {"severity": problem.severity, "node": problem.node, "text": problem.text, "since": problem.since}
+    return {
+        "severity": problem.severity,
+        "code": problem.code,
+        "node": problem.node,
+        "nodes": list(problem.nodes),
+        "text": problem.text,
+        "since": problem.since,
+    }
 
 
-def figures_document(figures: Mapping[str, Figure]) -> Document:
-    """Give figures; infinite values, which JSON has none of, are texts."""
-    return {name: {"value": _number(figure.value), "state": figure.state} for name, figure in figures.items()}
+def figures_document(figures: Mapping[str, Figure], names: Collection[str] | None = None) -> Document:
+    """Give figures, or those of ``names`` that there are; infinite values, which JSON has none of, are texts."""
+    wanted = ((name, figures[name]) for name in figures if names is None or name in names)
+    return {name: {"value": _number(figure.value), "state": figure.state} for name, figure in wanted}
 
 
 def discovery_document(

@@ -2,7 +2,8 @@
 """What figures were: rings of 4-byte floats, fine for the last minutes and coarse for the last day. Pure.
 
 Time is cut into steps that are the same for all nodes, counted from the epoch. What is added in one step is averaged;
-a step without anything is a gap. A series takes room only from its first value on.
+a step without anything is a gap, and of what cannot be averaged the worst is kept. A series takes room only from its
+first value on.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping
 from math import isnan, nan
-from typing import Any
+from typing import Any, NamedTuple
 
 # (step in seconds, number of steps): a quarter of an hour, an hour, a day.
 RINGS = ((10.0, 90), (60.0, 60), (600.0, 144))
@@ -31,9 +32,17 @@ SERIES = (
     "retrieves_per_s",
     "stores_per_s",
     "retrieve_speed_p50",
+    "retrieve_speed_p95",
     "retrieve_time_p50_s",
     "retrieve_time_p95_s",
+    "store_time_p50_s",
     "store_time_p95_s",
+    "l1_load_gb_per_s_p50",
+    "l1_load_gb_per_s_p95",
+    "l1_store_gb_per_s_p50",
+    "l1_store_gb_per_s_p95",
+    "l2_load_gb_per_s_p50",
+    "l2_load_gb_per_s_p95",
     "cpu_used_bytes",
     "cpu_fill",
     "disk_used_bytes",
@@ -41,6 +50,16 @@ SERIES = (
     "evictions_per_s",
     "failures_per_s",
 )
+# Kept of nodes beside the figures: the state as a number, the worse the smaller.
+LEVEL = "level"
+
+
+class Column(NamedTuple):
+    """A series: its steps in seconds, the time at which the first of them begins, and a value each."""
+
+    step_s: float
+    start: float
+    values: array[float]
 
 
 class _Ring:
@@ -72,7 +91,12 @@ class _Ring:
                 column.append(0.0)
             if not isnan(value):
                 count = column[-1] = column[-1] + 1
-                column[place] = value if count == 1 else column[place] + (value - column[place]) / count
+                if count == 1:
+                    column[place] = value
+                elif name == LEVEL:
+                    column[place] = min(column[place], value)
+                else:
+                    column[place] += (value - column[place]) / count
 
     def _advance(self, number: int) -> int:
         skipped = self.length if self.last is None else min(number - self.last, self.length)
@@ -83,15 +107,17 @@ class _Ring:
             column[-1] = 0.0
         return number
 
-    def read(self, name: str, first: int, end: int) -> list[float | None]:
+    def read(self, name: str, first: int, end: int) -> array[float]:
+        gap = array("f", [nan])
         column = self.columns.get(name)
         if column is None or self.last is None:
-            return [None] * (end - first)
-        oldest = self.last - self.length + 1
-        return [
-            None if not oldest <= step <= self.last or isnan(column[step % self.length]) else column[step % self.length]
-            for step in range(first, end)
-        ]
+            return gap * (end - first)
+        begin, stop = max(first, self.last - self.length + 1), min(end, self.last + 1)
+        if begin >= stop:
+            return gap * (end - first)
+        left, right = begin % self.length, (stop - 1) % self.length + 1
+        kept = column[left:right] if left < right else column[left : self.length] + column[:right]
+        return gap * (begin - first) + kept + gap * (end - stop)
 
 
 class History:
@@ -115,17 +141,25 @@ class History:
         They come from the finest ring that has steps of at least ``step_s`` and reaches back to ``since`` (None: as far
         as the finest goes), or from the coarsest. ``start`` is the time at which the first step begins.
         """
+        columns = {name: self.column(name, until, since=since, step_s=step_s) for name in names}
+        any_column = next(iter(columns.values())) if columns else self.column("", until, since=since, step_s=step_s)
+        return {
+            "step_s": any_column.step_s,
+            "start": any_column.start,
+            "series": {
+                name: [None if isnan(value) else value for value in column.values] for name, column in columns.items()
+            },
+        }
+
+    def column(self, name: str, until: float, *, since: float | None, step_s: float = 0.0) -> Column:
+        """Give one series as `read` does, with NaN for gaps."""
         coarse_enough = [ring for ring in self._rings if ring.step_s >= step_s] or [self._rings[-1]]
         now = until if since is None else max(until, since)
         reaching = [ring for ring in coarse_enough if since is None or _oldest(ring, now) <= since // ring.step_s]
         ring = reaching[0] if reaching else coarse_enough[-1]
         end = int(now // ring.step_s) + 1
         first = _oldest(ring, now) if since is None else max(int(since // ring.step_s), _oldest(ring, now))
-        return {
-            "step_s": ring.step_s,
-            "start": first * ring.step_s,
-            "series": {name: ring.read(name, first, end) for name in names},
-        }
+        return Column(ring.step_s, first * ring.step_s, ring.read(name, first, end))
 
 
 def rings_for(interval_s: float) -> tuple[tuple[float, int], ...]:

@@ -24,6 +24,7 @@ from lmcache_frontend.exposition.scan import scan
 from lmcache_frontend.fleet.configuration import flattened, packed, quotas_in, sizes_of
 from lmcache_frontend.fleet.counters import FAMILIES, Counters, counters_from
 from lmcache_frontend.fleet.derive import NO_SIZES, Sizes, node_figures, positions_of, tally
+from lmcache_frontend.fleet.examination import examine, idle_since, is_odd, is_slow
 from lmcache_frontend.fleet.health import Condition, Outcome, condition, faults_in_words
 from lmcache_frontend.fleet.history import History, rings_for
 from lmcache_frontend.fleet.snapshot import NOT_ASKED, Figure, Figures, Level, NodeState, key_of, made_stale, unknown
@@ -55,6 +56,7 @@ class Watch:
         "counted",
         "details_at",
         "errors",
+        "examine_at",
         "failures",
         "fresh",
         "history",
@@ -85,6 +87,7 @@ class Watch:
         self.configuration: bytes | None = None
         self.sizes: Sizes = NO_SIZES
         self.details_at = now.steady
+        self.examine_at = now.steady
         self.failures = 0
         self.retry_at = now.steady
         self.errors: Counter[str] = Counter()
@@ -131,6 +134,7 @@ def poll(watch: Watch, ask: Ask, clock: Callable[[], Moment]) -> None:
     reading = read(identity, "health", ask, families=scrape.families)
     found = condition(reading.data if reading.state is State.OK else None, scrape.outcome, scrape.reason)
     _take_figures(watch, scrape, begun, scraped)
+    _examine(watch, identity, ask, scraped)
     return _conclude(watch, found, clock())
 
 
@@ -237,7 +241,11 @@ def _take_figures(watch: Watch, scrape: Scrape, begun: Moment, scraped: Moment) 
         watch.counted = tally(state.kind, watch.window, watch.sizes) if positions else None
         figures = node_figures(state.kind, watch.counted, watch.sizes) if watch.counted else state.figures
         watch.fresh = True
-        state = state._replace(scraped_at=scraped.epoch, scrape_seconds=scraped.steady - begun.steady)
+        state = state._replace(
+            scraped_at=scraped.epoch,
+            scrape_seconds=scraped.steady - begun.steady,
+            idle_since=idle_since(figures, watch.window, state.idle_since, scraped.epoch),
+        )
     elif scrape.outcome is Outcome.OFF:
         watch.counted = None
         watch.window.clear()
@@ -250,6 +258,18 @@ def _take_figures(watch: Watch, scrape: Scrape, begun: Moment, scraped: Moment) 
             reading = counters_from(scrape.families, scraped.steady, whole=False)
             figures = made_stale(node_figures(state.kind, tally(state.kind, [reading], watch.sizes)), positions)
     watch.state = state._replace(figures=figures, blocks=scrape.blocks)
+
+
+def _examine(watch: Watch, identity: Identity, ask: Ask, now: Moment) -> None:
+    """Ask for more where figures are odd: now and then, and each time once that has told why."""
+    state = watch.state
+    slow, odd = is_slow(state.scrape_seconds), is_odd(state.kind, state.figures)
+    if not slow and not odd:
+        watch.examine_at = now.steady
+        watch.state = state._replace(remarks=())
+    elif state.remarks or now.steady >= watch.examine_at:
+        watch.examine_at = now.steady + DETAILS_INTERVAL_S
+        watch.state = state._replace(remarks=examine(identity, ask, slow=slow, odd=odd))
 
 
 def _append(watch: Watch, reading: Counters) -> None:

@@ -41,9 +41,17 @@ _SHARES = {
 }
 _QUANTILES = {
     "retrieve_speed_p50": ("retrieve_speed", 0.5),
+    "retrieve_speed_p95": ("retrieve_speed", 0.95),
     "retrieve_time_p50_s": ("retrieve_time", 0.5),
     "retrieve_time_p95_s": ("retrieve_time", 0.95),
+    "store_time_p50_s": ("store_time", 0.5),
     "store_time_p95_s": ("store_time", 0.95),
+    "l1_load_gb_per_s_p50": ("l1_load", 0.5),
+    "l1_load_gb_per_s_p95": ("l1_load", 0.95),
+    "l1_store_gb_per_s_p50": ("l1_store", 0.5),
+    "l1_store_gb_per_s_p95": ("l1_store", 0.95),
+    "l2_load_gb_per_s_p50": ("l2_load", 0.5),
+    "l2_load_gb_per_s_p95": ("l2_load", 0.95),
 }
 _SUMS = {"cpu_used_bytes": "cpu_used", "disk_used_bytes": "disk_used", "remote_used_bytes": "remote_used"}
 

@@ -12,10 +12,11 @@ from typing import Any
 from lmcache_frontend.fleet.configuration import unpacked
 from lmcache_frontend.fleet.derive import positions_of_totals, totals
 from lmcache_frontend.fleet.drift import Configured, drift
-from lmcache_frontend.fleet.health import problems
-from lmcache_frontend.fleet.history import SERIES, History, rings_for
+from lmcache_frontend.fleet.heat import heat_text, level_number
+from lmcache_frontend.fleet.history import LEVEL, SERIES, History, rings_for
 from lmcache_frontend.fleet.polling import Moment, Watch
-from lmcache_frontend.fleet.snapshot import NO_TRAFFIC, OK, Figure, Figures, FleetSnapshot, made_stale
+from lmcache_frontend.fleet.problems import problems
+from lmcache_frontend.fleet.snapshot import NO_TRAFFIC, NOT_ASKED, OK, Figure, Figures, FleetSnapshot, made_stale
 
 # How many snapshots are kept for who reconnects: enough for some seconds, as each has figures of all nodes.
 RECENT = 4
@@ -78,6 +79,13 @@ class Publisher:
         with self._histories:
             return history.read(names, until, since=since, step_s=step_s)
 
+    def heat(self, watches: Iterable[Watch], name: str, until: float, *, since: float | None, step_s: float) -> str:
+        """Give a series of every node, as the JSON of ``GET /api/fleet/heat``."""
+        with self._histories:
+            empty = self._totals.column("", until, since=since, step_s=step_s)
+            rows = [(watch.key, watch.history.column(name, until, since=since, step_s=step_s)) for watch in watches]
+        return heat_text(name, rows, empty)
+
     def drift(self, watches: Iterable[Watch]) -> dict[str, Any]:
         """Give where nodes differ; told anew only if one of them has changed."""
         stamp = tuple(
@@ -107,9 +115,13 @@ class Publisher:
         at = round(now.epoch / self._interval_s) * self._interval_s
         with self._histories:
             for watch in watches:
+                if watch.state.reasons == (NOT_ASKED,):
+                    continue
+                kept: dict[str, float | None] = {LEVEL: level_number(watch.state.level)}
                 if watch.fresh:
                     watch.fresh = False
-                    watch.history.add(at, _worth_keeping(watch.state.figures, has_window=len(watch.window) > 1))
+                    kept |= _worth_keeping(watch.state.figures, has_window=len(watch.window) > 1)
+                watch.history.add(at, kept)
             self._totals.add(at, _worth_keeping(figures, has_window=True))
 
 

@@ -88,8 +88,9 @@ class NodeState(NamedTuple):
     """A node as it was found last.
 
     ``figures`` of a node that could not be read are those of the last time, marked stale. ``blocks`` is None then, so
-    that nothing old is exposed. ``last_seen``, ``scraped_at`` and ``level_since`` are seconds since the epoch;
-    ``scraped_at`` and ``scrape_seconds`` are those of the last good ``/metrics``.
+    that nothing old is exposed. ``last_seen``, ``scraped_at``, ``level_since`` and ``idle_since`` are seconds since the
+    epoch; ``scraped_at`` and ``scrape_seconds`` are those of the last good ``/metrics``. ``idle_since`` is None while
+    there is traffic, and where that is not counted. ``remarks`` say what was found where figures are odd.
     """
 
     name: str
@@ -109,6 +110,8 @@ class NodeState(NamedTuple):
     level_since: float = 0.0
     labels: Mapping[str, str] = _NO_LABELS
     quotas: tuple[Quota, ...] = ()
+    idle_since: float | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -119,7 +122,8 @@ class NodeState(NamedTuple):
 class Problem(NamedTuple):
     """Something to look at; ``severity`` is critical, warning or notice, ``node`` a key or None for the fleet.
 
-    ``code`` says what kind of problem it is, in one word, however the text may change meanwhile.
+    ``code`` says what kind of problem it is, in one word, however the text may change meanwhile. ``nodes`` are the keys
+    of those that a problem of several nodes is about, as far as they are few.
     """
 
     severity: str
@@ -127,6 +131,7 @@ class Problem(NamedTuple):
     text: str
     since: float
     code: str = ""
+    nodes: tuple[str, ...] = ()
 
 
 class FleetSnapshot(NamedTuple):

@@ -91,13 +91,14 @@ def _head(progress: Progress) -> dict[str, Any]:
 
 
 def _line(line: Line) -> dict[str, Any]:
-    return {
+    document = {
         "node": line.node,
         "outcome": line.outcome,
         "status": line.status,
         "detail": line.detail,
         "seconds": line.seconds,
     }
+    return document if line.keys is None else {**document, "keys": line.keys}
 
 
 def _end(progress: Progress) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from lmcache_frontend.http1.fetch import ask_url
 from lmcache_frontend.masking import is_secret, masked, masked_mapping
 from lmcache_frontend.routes.auditing import revealed
 from lmcache_frontend.routes.metrics import query_of
-from lmcache_frontend.routes.services import Services, respond_json
+from lmcache_frontend.routes.services import Services, respond_json, respond_json_text
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,8 @@ _NOTHING = FleetSnapshot(0, 0.0, 0.0, {}, {}, ())
 def fleet(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     """Give the newest snapshot, with ``?filter=`` the nodes that match; its number is the entity tag.
 
+    ``?figures=a,b`` leaves only those figures of each node: a thousand nodes have more than a page can show.
+
     Raises: BadRequest for a malformed filter.
     """
     snapshot = services.collector().snapshot
@@ -54,11 +56,13 @@ def fleet(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     if not text and exchange.request.get("if-none-match") == etag:
         exchange.respond(304, fields=(("ETag", etag), ("Cache-Control", "no-cache")))
         return
-    respond_json(exchange, fleet_document(snapshot, matches), fields=(("ETag", etag),))
+    respond_json(exchange, fleet_document(snapshot, matches, _figures(exchange)), fields=(("ETag", etag),))
 
 
 def events(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
-    """Stream what changes, from the snapshot in ``Last-Event-ID`` on, else from nothing.
+    """Stream what changes, from the snapshot in ``Last-Event-ID`` or ``?since=`` on, else from nothing.
+
+    ``?figures=`` is as for `fleet`.
 
     Raises: ServiceUnavailable where there are too many streams: pages poll then.
     """
@@ -85,6 +89,18 @@ def node_series(exchange: Exchange, services: Services, parameters: dict[str, st
     Raises: BadRequest, NotFound, Conflict.
     """
     _respond_series(exchange, services, _key(services, parameters["node"]))
+
+
+def heat(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
+    """Give one figure, or the state, of every node over time.
+
+    Raises: BadRequest, NotFound.
+    """
+    name = _last(exchange, "name")
+    if not name:
+        raise BadRequest("name is missing, expected a figure or level")
+    since, step_s = _number(exchange, "since"), _number(exchange, "step") or 0.0
+    respond_json_text(exchange, services.collector().heat(name, since, step_s))
 
 
 def drift(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
@@ -206,13 +222,14 @@ def _respond_series(exchange: Exchange, services: Services, key: str | None) -> 
 
 def _event_pieces(exchange: Exchange, services: Services) -> Iterator[bytes]:
     collector = services.collector()
-    told = exchange.request.get("last-event-id") or ""
+    names = _figures(exchange)
+    told = exchange.request.get("last-event-id") or _last(exchange, "since")
     before = collector.recent(int(told)) if told.isascii() and told.isdigit() and len(told) < 16 else None
     seen = before or _NOTHING
     now: FleetSnapshot | None = collector.snapshot
     while not services.is_ending():
         if now is not None and now.number > seen.number:
-            yield _event(seen, now)
+            yield _event(seen, now, names)
             seen = now
         elif now is None:
             yield b": still here\n\n"
@@ -221,11 +238,18 @@ def _event_pieces(exchange: Exchange, services: Services) -> Iterator[bytes]:
         now = collector.wait_for(seen.number + 1, KEEP_ALIVE_INTERVAL_S)
 
 
-def _event(before: FleetSnapshot, after: FleetSnapshot) -> bytes:
-    document = event_document(before, after)
+def _event(before: FleetSnapshot, after: FleetSnapshot, names: frozenset[str] | None) -> bytes:
+    document = event_document(before, after, names)
     # Who knows nothing, or something too old to tell what is gone since, is to forget what it knows.
     document["complete"] = before.number == 0
-    return f"id: {after.number}\nevent: snapshot\ndata: {json.dumps(document, allow_nan=False)}\n\n".encode()
+    data = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    return f"id: {after.number}\nevent: snapshot\ndata: {data}\n\n".encode()
+
+
+def _figures(exchange: Exchange) -> frozenset[str] | None:
+    """Give the names of the figures that are asked for, None for all."""
+    text = _last(exchange, "figures")
+    return frozenset(text.split(",")) if text else None
 
 
 def _last(exchange: Exchange, name: str) -> str:

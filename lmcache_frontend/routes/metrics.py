@@ -60,8 +60,8 @@ def discovery(exchange: Exchange, services: Services, _: dict[str, str]) -> None
     Raises: ServiceUnavailable where the file of nodes cannot be read: an empty list would make Prometheus forget them.
     """
     direct = query_of(exchange).get("direct", ["0"])[-1] not in ("", "0", "false")
-    if fault := services.source_fault():
-        raise ServiceUnavailable(f"the list of nodes may be incomplete: {fault}")
+    if services.node_file is not None and services.node_file.fault:
+        raise ServiceUnavailable(f"the list of nodes may be incomplete: {services.node_file.fault}")
     cluster = services.registry.snapshot
     own = exchange.request.host or f"localhost:{services.settings.port}"
     states = services.collector().snapshot.nodes

@@ -103,6 +103,8 @@ def _forward(exchange: Exchange, services: Services, destination: Destination, n
         if need.role > rules.Role.VIEWER:
             auditing.note_reading(exchange, services, destination.target, label or str(destination.endpoint))
     _relay(exchange, services, destination, label)
+    if need.changes and (method not in rules.READ_METHODS or "/loglevel?" in destination.target):
+        services.collector().renew(label)
 
 
 def _relay(exchange: Exchange, services: Services, destination: Destination, label: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lmcache_frontend.access.gate import Gate
 from lmcache_frontend.cluster.model import Node
 from lmcache_frontend.cluster.registry import Registry
+from lmcache_frontend.cluster.sources import NodeFile
 from lmcache_frontend.errors import BadRequest
 from lmcache_frontend.http1.client import Pool
 from lmcache_frontend.http1.exchange import Exchange
@@ -41,7 +42,7 @@ class Services(NamedTuple):
 
     ``fetch_json(node, target)`` asks a frontend something; ``ask_node(node)`` gives the way to ask a node, through its
     proxy where it has one; ``connections()`` gives the numbers of clients' and of kept node connections;
-    ``source_fault()`` says what is wrong with the list of nodes; ``streams`` bounds how many event streams there are.
+    ``node_file`` is the file of nodes, if one was named; ``streams`` bounds how many event streams there are.
     """
 
     settings: Settings
@@ -57,7 +58,7 @@ class Services(NamedTuple):
     state: State
     traffic: Traffic
     streams: BoundedSemaphore
-    source_fault: Callable[[], str]
+    node_file: NodeFile | None
     is_ending: Callable[[], bool]
     started_at: float
 
@@ -77,7 +78,15 @@ def respond_json(
     exchange: Exchange, document: Any, status: int = 200, fields: tuple[tuple[str, str], ...] = ()
 ) -> None:
     """Respond with a document as strict JSON; it may be kept where ``fields`` hold an entity tag to ask again with."""
-    body = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    respond_json_text(exchange, text, status, fields)
+
+
+def respond_json_text(
+    exchange: Exchange, text: str, status: int = 200, fields: tuple[tuple[str, str], ...] = ()
+) -> None:
+    """Respond as `respond_json` does with what is JSON already."""
+    body = text.encode("utf-8", "replace")
     if len(body) >= COMPRESSED_FROM_BYTES and "gzip" in (exchange.request.get("accept-encoding") or ""):
         import gzip
 

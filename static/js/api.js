@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only module that fetches. Every address is relative to the page, so the page works under any sub-path.
+// The only module that fetches or opens streams. Every address is relative to the page, so it works under any sub-path.
 
 /** The event at `document` that says that the frontend could not be reached. */
 export const GONE = "frontend-gone";
@@ -54,24 +54,98 @@ export async function requestJson(path, options) {
   }
 }
 
+/**
+ * Send a request just as it is given and give whatever comes back: `{status, reason, fields, text, relayed, first_ms,
+ * whole_ms}`, the times until the head and until the end. Raises ApiError where no answer comes.
+ */
+export async function exchange(path, { method = "GET", fields = {}, body, signal } = {}) {
+  const failed = (kind, message) => (signal?.aborted ? new ApiError("aborted", "aborted") : new ApiError(kind, message));
+  const begun = performance.now();
+  let response;
+  try {
+    response = await fetch(path, {
+      method, headers: fields, body, signal, cache: "no-store", mode: "same-origin", redirect: "manual",
+    });
+  } catch (error) {
+    // A field or method that may not be sent is told of in the same way as a frontend that is gone.
+    throw failed("gone", error.message);
+  }
+  const first_ms = performance.now() - begun;
+  let text;
+  try {
+    text = await response.text();
+  } catch {
+    throw failed("broken", "the answer ended before it was complete");
+  }
+  const { status, statusText: reason, headers } = response;
+  const whole_ms = performance.now() - begun;
+  return { status, reason, fields: [...headers], text, relayed: isRelayed(response), first_ms, whole_ms };
+}
+
+/**
+ * Listen to events of the fleet: `onSnapshot(document, began_at)` for each, with the time at which reading it began,
+ * `onError()` once, when the stream has failed and is closed. Returns how to close it.
+ */
+export function openEvents(path, { onSnapshot, onError }) {
+  const source = new EventSource(path);
+  source.addEventListener("snapshot", ({ data }) => {
+    const began_at = performance.now();
+    onSnapshot(JSON.parse(data), began_at);
+  });
+  // Browsers try again by themselves, but do not say what is wrong: who listens decides.
+  source.addEventListener("error", () => {
+    source.close();
+    onError();
+  });
+  return () => source.close();
+}
+
+/**
+ * Send a request whose answer is lines of JSON, and give each to `onLine` as it comes. Raises ApiError, `broken` where
+ * the answer ends within a line.
+ */
+export async function streamLines(path, { method = "GET", body, signal } = {}, onLine) {
+  const failed = (kind, message) => (signal?.aborted ? new ApiError("aborted", "aborted") : new ApiError(kind, message));
+  const response = await open(path, method, body, signal, failed);
+  if (response.status >= 400) {
+    const answer = { status: response.status, text: await response.text(), relayed: isRelayed(response) };
+    throw new ApiError("http", wordsOf(answer.text) || `status ${answer.status}`, answer);
+  }
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+      const lines = (rest + piece.value).split("\n");
+      rest = lines.pop();
+      for (const line of lines) if (line) onLine(JSON.parse(line));
+    }
+  } catch (error) {
+    throw failed("broken", `the answer ended before it was complete: ${error.message}`);
+  }
+  if (rest) throw failed("broken", "the answer ended within a line");
+}
+
 async function send(path, method, body, signal, failed) {
+  const response = await open(path, method, body, signal, failed);
+  try {
+    return { status: response.status, text: await response.text(), relayed: isRelayed(response) };
+  } catch {
+    throw failed("broken", "the answer ended before it was complete");
+  }
+}
+
+async function open(path, method, body, signal, failed) {
   const options = { method, signal, cache: "no-store", mode: "same-origin" };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers = { "Content-Type": "application/json" };
   }
-  let response;
   try {
-    response = await fetch(path, options);
+    return await fetch(path, options);
   } catch {
     const error = failed("gone", "the frontend cannot be reached");
     if (error.kind === "gone") document.dispatchEvent(new Event(GONE));
     throw error;
-  }
-  try {
-    return { status: response.status, text: await response.text(), relayed: isRelayed(response) };
-  } catch {
-    throw failed("broken", "the answer ended before it was complete");
   }
 }
 

@@ -1,45 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
-// The shell of the page: header, theme, and the one view that is open.
+// The shell of the page: header, theme, keyboard, and the one view that is open.
 
-import { el, replace, setAttribute, setText } from "./dom.js";
-import { startPolling, whenBack } from "./poll.js";
-import { startRouter } from "./router.js";
+import { el, replace, setAttribute } from "./dom.js";
+import { startFeed, whenBack } from "./feed.js";
+import { startKeys } from "./keys.js";
+import { navigate, startRouter } from "./router.js";
+import { startShell } from "./shell.js";
 import { anyUnsaved, createStore } from "./store.js";
+import { loadStyle } from "./styles.js";
 import { button, notice } from "./widgets.js";
+
+// Style sheets that only some places need; they are loaded with the place.
+const STYLES = {
+  fleet: ["charts", "fleet"], node: ["charts", "node"], compare: ["compare"], configuration: ["configuration"],
+  manage: ["manage"],
+};
 
 const store = createStore();
 const main = document.getElementById("main");
 let open = { route: null, view: null, turn: 0 };
 
-applyTheme(store.get().theme);
-const poll = startPolling(store);
-store.subscribe(drawShell);
-drawShell(store.get());
-
+const feed = startFeed(store);
+startShell(store);
+startKeys(store);
 document.getElementById("skip").addEventListener("click", () => main.focus());
-const theme = document.getElementById("theme");
-theme.value = store.get().theme;
-theme.addEventListener("change", () => store.setTheme(theme.value));
-
 addEventListener("beforeunload", (event) => { if (anyUnsaved(store.get())) event.preventDefault(); });
-
 startRouter(go);
 
-/** Open the view of a route; the same view of the same node is only told of the change. */
+/** Open the view of a route; the same view (and the same node) is only told of the change. */
 async function go(route) {
   markPlace(route.place);
-  const same = open.route?.place === "node" && route.place === "node" && open.route.name === route.name;
-  if (open.view && same) return open.view.update(route);
+  const same = open.route?.place === route.place && open.route.name === route.name;
+  if (open.view && same) {
+    open.route = route;
+    return open.view.update(route);
+  }
   const first = open.route === null;
   const turn = open.turn + 1;
   open.view?.unmount();
   open = { route, view: null, turn };
   try {
-    const { mount } = await load(route.place);
+    const [{ mount }] = await Promise.all([load(route.place), ...(STYLES[route.place] ?? []).map(loadStyle)]);
     if (open.turn !== turn) return;
     replace(main);
     scrollTo(0, 0);
-    open.view = mount(main, { store, poll, route, title: setTitle });
+    open.view = mount(main, { store, feed, route, title: setTitle, navigate });
     if (!first) main.focus({ preventScroll: true });
   } catch (error) {
     if (open.turn !== turn) return;
@@ -48,7 +53,7 @@ async function go(route) {
       button("Try again", () => go(route), { class: "small" })));
     const stop = whenBack(store, { kind: "gone" }, () => go(route));
     open = { route: {}, view: { unmount: stop }, turn };
-    poll.now();
+    feed.now();
   }
 }
 
@@ -70,28 +75,4 @@ function markPlace(place) {
   for (const link of document.querySelectorAll("[data-place]")) {
     setAttribute(link, "aria-current", link.dataset.place === place ? "page" : null);
   }
-}
-
-function drawShell({ link, whoami, fleet, theme: chosen }) {
-  applyTheme(chosen);
-  const states = { null: ["waiting", "Connecting"], true: ["up", "Live"], false: ["down", "No connection"] };
-  const [state, text] = states[link.up];
-  const [mark, outage, banner, role] = ["link", "outage", "banner", "role"].map((id) => document.getElementById(id));
-  mark.dataset.link = state;
-  setText(mark.lastChild, text);
-  outage.hidden = state !== "down";
-  const since = new Date(link.since).toLocaleTimeString("en-GB");
-  setText(outage, outage.hidden ? ""
-    : `The frontend has not answered since ${since}. What you see may be out of date; trying again every 2 s.`);
-  banner.hidden = !fleet.store_fault;
-  setText(banner, fleet.store_fault ? `Nothing can be kept: ${fleet.store_fault}` : "");
-  role.hidden = !whoami;
-  if (whoami) {
-    setText(role, whoami.read_only ? "read-only" : whoami.role);
-    role.title = `You are ${whoami.role} here (${whoami.how}). Frontend ${whoami.version}.`;
-  }
-}
-
-function applyTheme(chosen) {
-  setAttribute(document.documentElement, "data-theme", chosen === "system" ? null : chosen);
 }

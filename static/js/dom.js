@@ -2,7 +2,7 @@
 // The only place that makes elements. Text goes in as text nodes, so nothing a node says is ever read as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
-const AS_PROPERTY = new Set(["value", "disabled", "hidden", "open", "required"]);
+const AS_PROPERTY = new Set(["value", "checked", "disabled", "hidden", "open", "required"]);
 
 /** Make an element. `attributes.on` holds listeners, `.dataset` data attributes; null and false are left out. */
 export function el(tag, attributes = {}, ...children) {

@@ -5,16 +5,14 @@
 
 import { bytes, count, number, percent } from "./format.js";
 
-const GIB = 1024 ** 3;
-
 /** Seconds since the process started, by the given clock (seconds since the epoch), or null. */
 export function upFor(families, now_s) {
   const started = reader(families, "")("process_start_time_seconds");
   return started ? Math.max(0, now_s - started) : null;
 }
 
-/** Figures of an in-process node. `capacity_gib` is `max_local_cpu_size`, null if it could not be read. */
-export function inProcessFigures(families, kind, capacity_gib) {
+/** Figures of an in-process node. `capacity_bytes` is the size of its CPU tier, null if it is not known. */
+export function inProcessFigures(families, kind, capacity_bytes) {
   const of = reader(families, "lmcache:");
   if (of("num_lookup_requests_total") === null) return [];
   const lookups = rate("Hit rate", of("num_lookup_hits_total"), of("num_lookup_tokens_total"), "looked up");
@@ -22,7 +20,7 @@ export function inProcessFigures(families, kind, capacity_gib) {
   return [
     lookups,
     rate("Retrieved", of("num_hit_tokens_total"), of("num_requested_tokens_total"), "asked for"),
-    fill("CPU tier", of("local_cache_usage"), typeof capacity_gib === "number" ? capacity_gib * GIB : null),
+    fill("CPU tier", of("local_cache_usage"), capacity_bytes),
     plain("Tokens stored", of("num_stored_tokens_total"), "evicted ones included"),
     evictions(of("local_cpu_evict_keys_count_total"), of("local_cpu_evict_failed_count_total"), "key"),
     requests(of("num_lookup_requests_total"), of("num_retrieve_requests_total"), of("num_store_requests_total")),

@@ -1,40 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
 // One tab of a node: reads, shows, says in words what is missing, and stops when it is left.
 
+import { runAction } from "./actions.js";
 import { ApiError, request } from "./api.js";
 import { div, para, replace } from "./dom.js";
-import { isNodesOwn, nodePath } from "./nodes.js";
-import { whenBack } from "./poll.js";
-import { button, failureTitle, notice } from "./widgets.js";
+import { whenBack } from "./feed.js";
+import { isNodesOwn, itemPath, nodePath } from "./nodes.js";
+import { looseJson } from "./parse.js";
+import { button, failedChange, failureTitle, notice } from "./widgets.js";
 
 /** Raised by a tab that finds that the node has no such thing; the message says why. */
 export class NotOffered extends Error {}
 
-/** Send one request to a node and give its answer. Raises ApiError, `unreached` where a frontend answered for it. */
-export async function askNode({ key, node }, path, options) {
+/** Read one path of a node as text. Raises ApiError, `unreached` where a frontend answered for it. */
+export async function readNode({ key, node }, path, signal) {
   try {
-    return await request(nodePath(key, path), options);
+    return (await request(nodePath(key, path), { signal })).text;
   } catch (error) {
     const own = error.kind !== "http" || error.status === 403 || isNodesOwn(error, node);
     throw own ? error : new ApiError("unreached", error.message, error.answer);
   }
 }
 
-/** Read one path of a node as text. Raises ApiError. */
-export async function readNode(context, path, signal) {
-  return (await askNode(context, path, { signal })).text;
+/**
+ * Read an item of a node through the frontend, whatever the node's kind and release: its data. Raises NotOffered where
+ * such a node has none, and ApiError.
+ */
+export async function readItem({ key }, item, signal) {
+  const { text } = await request(itemPath(key, item), { signal, timeout_s: 75 });
+  const { state, reason, data } = looseJson(text);
+  if (state === "unsupported") throw new NotOffered(reason);
+  // What the node answered begins with the path; everything else says why there was no answer.
+  if (state === "failed") throw new ApiError(reason?.startsWith("/") ? "failed" : "unreached", reason);
+  return data;
 }
 
-/** Read the first of `paths` that the node has. Raises the last ApiError if it has none. */
-export async function readFirst(context, paths, signal) {
-  for (const path of paths.slice(0, -1)) {
-    try {
-      return await readNode(context, path, signal);
-    } catch (error) {
-      if (error.kind !== "http" || error.status !== 404) throw error;
-    }
+/**
+ * Change something on a node, as an action of the fleet: `{outcome, status, detail, keys}`, where `outcome` is `done`,
+ * `failed` or `unsupported`. Raises ApiError.
+ */
+export async function act({ key }, action, values) {
+  let line = null;
+  await runAction({ action, nodes: [key], arguments: values }, (one) => { if (one.outcome) line = one; });
+  if (!line) throw new ApiError("broken", "the answer says nothing of this node");
+  return line;
+}
+
+/** Change something on a node and say what came of it, as something to put in the page; `{line, said}`. */
+export async function tryTo(context, action, values) {
+  try {
+    const line = await act(context, action, values);
+    const tone = { done: "ok", unsupported: "info" }[line.outcome] ?? "bad";
+    const title = { done: "Done", unsupported: "This node cannot do that" }[line.outcome] ?? "The node did not do it";
+    return { line, said: notice(tone, title, line.detail) };
+  } catch (error) {
+    return { line: null, said: failedChange(error, "This was refused") };
   }
-  return readNode(context, paths.at(-1), signal);
 }
 
 /**
@@ -70,7 +91,7 @@ export function panel(root, { store, key }, { thing, since = null, every_ms = 0,
   }
 
   function later() {
-    if (document.hidden) timer = setTimeout(later, every_ms);
+    if (document.hidden || store.get().paused) timer = setTimeout(later, every_ms);
     else update();
   }
 
@@ -84,13 +105,19 @@ export function panel(root, { store, key }, { thing, since = null, every_ms = 0,
   return { update, unmount };
 }
 
+/** Whether somebody has selected text there: it would be gone with what it is in. */
+function isReading(root) {
+  const selection = getSelection();
+  return !selection.isCollapsed && root.contains(selection.anchorNode);
+}
+
 /** What went wrong, in words, as something to put in the page. */
 export function explain(error, thing, since, again) {
   const retry = button("Try again", again, { class: "small" });
-  if (error instanceof NotOffered) return notice("info", error.message);
+  if (error instanceof NotOffered) return notice("info", sentence(error.message));
   const failed = (title) => notice("bad", title, error.message, retry);
   if (!(error instanceof ApiError)) return failed(`The answer could not be read as ${thing}`);
-  if (error.kind !== "http") return failed(failureTitle(error, ""));
+  if (error.kind !== "http") return failed(failureTitle(error, `Reading ${thing} failed`));
   const said = `The answer was ${error.status}: ${error.message}`;
   switch (error.status) {
     case 403:
@@ -104,4 +131,10 @@ export function explain(error, thing, since, again) {
     default:
       return notice("bad", `Reading ${thing} failed`, said, retry);
   }
+}
+
+/** A reason as the server gives it, as a sentence. */
+export function sentence(text) {
+  const whole = `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+  return /[.!?)]$/.test(whole) ? whole : `${whole}.`;
 }

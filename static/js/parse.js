@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What nodes say, as values: tolerant JSON, Prometheus text, thread dumps, logger lists. Pure.
-// Grammars as LMCache 0.3.4 to 0.5.6 writes them.
+// What nodes say, as values: tolerant JSON and Prometheus text. Pure.
 
 const JSON_TOKEN = /"[^"\\]*(?:\\[\s\S][^"\\]*)*"|-?Infinity|NaN|(?<![\d.])-?\d{16,}(?![\d.eE])/g;
 const MARK = "\ue000number:";
 const SAMPLE_NAME = /^([A-Za-z_:][\w:]*)/;
 const LABEL = /\s*([A-Za-z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*,?/y;
 const FAMILY_SUFFIX = /_(?:bucket|sum|count|total|created|info)$/;
-const THREAD = /^<([^(]+)\(([\s\S]*), (initial|started|stopped)( daemon)?(?: (-?\d+))?\)>$/;
-const FRAME = /^ {2}File "(.*)", line (\d+), in (.*)$/;
 
 /** Read JSON that may hold bare `Infinity`, `-Infinity`, `NaN` and integers beyond 2^53 (kept exact, as BigInt). */
 export function looseJson(text) {
@@ -44,23 +41,6 @@ export function parseMetrics(text) {
     }
   }
   return [...families.values()];
-}
-
-/** Read a thread dump: `{threads: [{title, name, class, state, daemon, ident, frames, note}], total}`. */
-export function parseThreads(text) {
-  const end = text.lastIndexOf("=== Thread Summary ===");
-  const dump = end < 0 ? text : text.slice(0, end);
-  const blocks = dump.split(/^(?=Thread: )/m).filter((block) => block.startsWith("Thread: "));
-  const total = /Total threads: (\d+)/.exec(text.slice(end))?.[1];
-  return { threads: blocks.map(readThread), total: Number(total ?? blocks.length) };
-}
-
-/** Read the list of loggers: `[{name, level}]`; each line splits at its last `": "`. */
-export function parseLoggers(text) {
-  return text.split("\n").flatMap((line) => {
-    const at = line.lastIndexOf(": ");
-    return at < 0 || line.startsWith("===") ? [] : [{ name: line.slice(0, at), level: line.slice(at + 2).trim() }];
-  });
 }
 
 function exact(token) {
@@ -101,19 +81,4 @@ function readSample(line) {
   }
   const text = line.slice(at).trim().split(/\s+/)[0];
   return text ? { name, labels, text, value: Number(text.replace(/Inf$/, "Infinity")) } : null;
-}
-
-function readThread(block) {
-  const lines = block.split("\n");
-  const title = lines[0].slice("Thread: ".length);
-  const [, kind, name, state, daemon, ident] = THREAD.exec(title) ?? [null, "", title, "unknown", "", ""];
-  const frames = [];
-  let note = "";
-  for (const line of lines.slice(1)) {
-    const frame = FRAME.exec(line);
-    if (frame) frames.push({ file: frame[1], line: Number(frame[2]), function: frame[3], source: "" });
-    else if (line.trim() && frames.length) frames.at(-1).source += `${frames.at(-1).source && "\n"}${line.trim()}`;
-    else if (line.trim() && line !== "Stack trace:") note = line.trim();
-  }
-  return { title, class: kind, name, state, daemon: Boolean(daemon), ident: ident ?? "", frames, note };
 }

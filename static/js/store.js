@@ -3,17 +3,22 @@
 
 const THEME_KEY = "lmcache-frontend-theme";
 
-/** Make the store. `get()` gives the state, `set(patch)` changes it, `subscribe(listener)` returns how to stop. */
+/** A fleet of which nothing has been read yet. */
+export const NO_FLEET = {
+  state: "loading", reason: null, snapshot: 0, taken_at: null, received_at: null, interval_s: 10, totals: {},
+  nodes: [], byKey: new Map(), problems: [], listed: false, proxies: [], entries: [], store_fault: null,
+};
+
+/**
+ * Make the store. `get()` gives the state, `set(patch)` changes it, `subscribe(listener)` returns how to stop.
+ * While paused, `fleet` is what it was when the page was paused; `newest()` is what the server said last.
+ */
 export function createStore() {
   let state = {
-    link: { up: null, since: Date.now(), read_at: 0 },
-    whoami: null,
-    fleet: { state: "loading", proxies: [], nodes: [], reason: null },
-    probes: new Map(),
-    drafts: new Map(),
-    watched: null,
-    theme: readTheme(),
+    link: { up: null, since: Date.now(), read_at: 0, how: null }, whoami: null, fleet: NO_FLEET,
+    drafts: new Map(), rules: { unsaved: false }, theme: readTheme(), paused: false,
   };
+  let newest = NO_FLEET;
   const listeners = new Set();
   let due = false;
 
@@ -26,28 +31,30 @@ export function createStore() {
     state = { ...state, ...patch };
     if (due) return;
     due = true;
-    requestAnimationFrame(announce);
+    // A page that is not seen draws no frames, and must know all the same.
+    if (document.hidden) queueMicrotask(announce);
+    else requestAnimationFrame(announce);
   }
 
   return {
     get: () => state,
+    newest: () => newest,
     set,
-    setProbe(key, probe) {
-      state.probes.set(key, { ...state.probes.get(key), ...probe, read_at: Date.now() });
-      set({});
+    setFleet(fleet) {
+      newest = fleet;
+      if (!state.paused || state.fleet.state === "loading") set({ fleet });
+    },
+    setPaused(paused) {
+      set(paused ? { paused } : { paused, fleet: newest });
+    },
+    setTheme(theme) {
+      keepTheme(theme);
+      set({ theme });
     },
     /** What was changed in a node's configuration but not saved: `{values, open}`, kept until it is. */
     draft(key) {
       if (!state.drafts.has(key)) state.drafts.set(key, { values: new Map(), open: null });
       return state.drafts.get(key);
-    },
-    setTheme(theme) {
-      try {
-        localStorage.setItem(THEME_KEY, theme);
-      } catch {
-        // Storage is off: the choice holds until the page is closed.
-      }
-      set({ theme });
     },
     subscribe(listener) {
       listeners.add(listener);
@@ -62,9 +69,8 @@ export function isUnsaved(draft) {
 }
 
 /** Whether anything that can still be saved is not. */
-export function anyUnsaved({ drafts, fleet }) {
-  const nodes = new Set(fleet.nodes.map((node) => node.key));
-  return [...drafts].some(([key, draft]) => nodes.has(key) && isUnsaved(draft));
+export function anyUnsaved({ drafts, rules, fleet }) {
+  return rules.unsaved || [...drafts].some(([key, draft]) => fleet.byKey.has(key) && isUnsaved(draft));
 }
 
 /** Why this reader may not change things, or null; until the server has said who it is, null (it decides anyway). */
@@ -73,6 +79,14 @@ export function whyNot({ whoami }) {
   if (whoami.read_only) return "This frontend is read-only: it was started so that nothing can be changed through it.";
   return "You are a viewer here: you can read, but changes need an operator. "
     + "Open this page on the machine the frontend runs on, for instance through ssh -L.";
+}
+
+function keepTheme(theme) {
+  try {
+    localStorage.setItem(THEME_KEY, theme);
+  } catch {
+    // Storage is off: the choice holds until the page is closed.
+  }
 }
 
 function readTheme() {

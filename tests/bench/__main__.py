@@ -23,14 +23,16 @@ from types import FrameType
 
 from tests.bench.fleet import fleet
 from tests.bench.load import WRK
+from tests.bench.page import page
 from tests.bench.processes import MeasureError
 from tests.bench.report import Line, as_json, table
 from tests.bench.rows import ROWS, Plan
 from tests.bench.stand import NGINX, write_files
+from tests.helpers.webdriver import missing_browser
 
-_ROWS = {**ROWS, "fleet": fleet}
+_ROWS = {**ROWS, "fleet": fleet, "page": page}
 # These watch whole rounds of ten seconds.
-_SLOW_ROWS = ("fleet",)
+_SLOW_ROWS = ("fleet", "page")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _INTERRUPTED = 130
 
@@ -41,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = [program for program in (NGINX, WRK) if shutil.which(program, path=_search_path()) is None]
     if missing:
         print(f"missing: {', '.join(missing)}; the Debian packages are nginx-light and wrk", file=sys.stderr)
+        return 2
+    lacks_browser = missing_browser()
+    if lacks_browser and "page" in (flags.only or ()):
+        print(f"missing: {lacks_browser}; the Debian packages are chromium and chromium-driver", file=sys.stderr)
         return 2
     os.environ["PATH"] = _search_path()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -66,7 +72,7 @@ def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=_positive, help="interleaved rounds a row (5)")
     parser.add_argument("--seconds", type=_positive, help="length of one measurement (3)")
     parser.add_argument("--only", action="append", choices=list(_ROWS), metavar="ROW", help=f"of {', '.join(_ROWS)}")
-    parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s unless said, and no fleet")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s unless said, no fleet, no page")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured there as well")
     parser.add_argument("--checkout", type=Path, default=_CHECKOUT, metavar="DIR", help="source tree to measure (this)")
     flags = parser.parse_args(arguments)
@@ -88,6 +94,9 @@ def _measure(flags: argparse.Namespace) -> list[Line]:
         write_files(directory / "files")
         plan = Plan(directory, flags.checkout.resolve(), flags.rounds, flags.seconds)
         chosen = flags.only or [row for row in _ROWS if not (flags.quick and row in _SLOW_ROWS)]
+        if flags.only is None and "page" in chosen and missing_browser():
+            print(f"page: left out, {missing_browser()}", file=sys.stderr)
+            chosen.remove("page")
         return [line for row in _ROWS if row in chosen for line in _ROWS[row](plan)]
 
 

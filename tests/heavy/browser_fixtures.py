@@ -12,9 +12,11 @@ from tests.helpers.dashboard import running_frontend
 from tests.helpers.parts import missing
 from tests.helpers.webdriver import Browser, browsing, missing_browser, running_driver
 
-# A node that lacks something answers 4xx or 5xx, and the browser notes each such answer in its console.
+# A node that lacks something answers 4xx or 5xx, as rules that are refused do, and the browser notes each such answer
+# in its console.
 _EXPECTED = re.compile(
-    r"/(proxy2|api/(nodes|proxies))/?\S* - Failed to load resource: the server responded with a status"
+    r"/(proxy2|api/(nodes|proxies|config/(rules|rollback|preview)))/?\S* - "
+    r"Failed to load resource: the server responded with a status"
 )
 
 
@@ -47,7 +49,8 @@ def page(browser: Browser) -> Iterator[Browser]:
 def assert_clean(browser: Browser) -> None:
     entries = [entry for entry in browser.console() if entry["level"] not in ("INFO", "DEBUG")]
     unexpected = [entry["message"] for entry in entries if not _EXPECTED.search(entry["message"])]
-    assert unexpected == []
+    assert not unexpected, unexpected
     fetched = browser.run("return performance.getEntriesByType('resource').map(entry => entry.name)")
     here = browser.run("return location.origin")
-    assert [address for address in fetched if not address.startswith(here + "/")] == []
+    foreign = [address for address in fetched if not address.startswith(here + "/")]
+    assert not foreign, foreign

@@ -18,7 +18,6 @@ LOST = {
     "unknown": (404, "no node is called unknown"),
     "twice": (409, "twice means several nodes"),
     "misdirected": (421, "this server does not answer for that host"),
-    "busy": (503, "too many connections"),
     "refused": (502, "10.0.0.7:7000: Connection refused"),
     "slow": (504, "10.0.0.8:7000 is silent"),
     "circle": (508, "this request came through here before"),
@@ -31,20 +30,25 @@ METRICS = (200, "# TYPE lmcache:num_hit_tokens counter\nlmcache:num_hit_tokens_t
 def rack(demo: str) -> Iterator[str]:
     """A frontend behind the demo's, with nodes that it cannot reach, old ones, and one that answers."""
     answers = {
-        f"GET /proxy2/{name}/version": (status, json.dumps({"detail": words})) for name, (status, words) in LOST.items()
+        f"GET /proxy2/{name}/{path}": (status, json.dumps({"detail": words}))
+        for name, (status, words) in LOST.items()
+        for path in ("version", "conf", "healthcheck")
     }
     answers |= {
         "GET /health": (200, '{"status":"healthy","service":"lmcache-monitor"}'),
         "GET /proxy2/fine/version": VERSION,
+        "GET /proxy2/fine/conf": (200, '{"chunk_size": 256, "lmcache_instance_id": "i"}'),
+        "GET /proxy2/fine/periodic-threads-health": (200, '{"healthy": true}'),
         "GET /proxy2/fine/metrics": METRICS,
         "GET /proxy2/fine/meta": (404, '{"detail":"no node is called fine"}'),
         "GET /proxy2/old/metrics": METRICS,
+        "GET /proxy2/busy/version": (503, '{"detail":"too many connections"}'),
         "GET /proxy2/failing/version": (500, "Internal Server Error"),
         "GET /proxy2/kept/version": (403, '{"detail":"10.0.0.9 is not allowed; --allow-target 10.0.0.9 allows it"}'),
         "GET /proxy2/kept/conf": (403, '{"detail":"not allowed"}'),
         "GET /proxy2/kept/metrics": (403, '{"detail":"not allowed"}'),
     }
-    names = [*LOST, "fine", "old", "hollow", "failing", "kept"]
+    names = [*LOST, "fine", "old", "hollow", "failing", "kept", "busy"]
     with scripted(answers) as child:
         nodes = [{"name": name, "host": "10.0.0.7", "port": 7000} for name in names]
         ask(demo, "api/proxies", {"name": "rack", "host": "127.0.0.1", "port": child.port, "nodes": nodes})
@@ -52,14 +56,9 @@ def rack(demo: str) -> Iterator[str]:
         delete_node(demo, "rack")
 
 
-def row_of(page: Browser, name: str) -> str:
-    return str(
-        page.run(
-            "return [...document.querySelectorAll('.fleet tr')].map(row => row.innerText)"
-            ".find(text => text.includes('\\n' + arguments[0])) ?? ''",
-            name,
-        )
-    )
+def row_of(page: Browser, key: str) -> str:
+    found = page.all(f".nodes [data-key='{key}']")
+    return found[0].text if found else ""
 
 
 def wait_for_row(page: Browser, name: str, *words: str) -> None:
@@ -72,14 +71,16 @@ def look_again(page: Browser) -> None:
 
 
 def test_a_node_that_another_frontend_does_not_reach_is_not_answering(page: Browser, rack: str) -> None:
-    page.open(rack)
+    # Only rows in sight are in the page.
+    page.resize(1280, 2000)
+    page.open(f"{rack}#/?q=rack/")
     for name, (_, words) in LOST.items():
-        wait_for_row(page, name, "Not answering", words)
-    wait_for_row(page, "hollow", "Not answering", "Not Found")
-    for name in ("fine", "old", "failing"):
-        wait_for_row(page, name, "Answering")
-        assert "Not answering" not in row_of(page, name)
-    wait_for_row(page, "kept", "Not readable", "--allow-target 10.0.0.9")
+        # A common reason is told in a word.
+        wait_for_row(page, f"rack/{name}", "Unreachable", "refused" if name == "refused" else words)
+    wait_for_row(page, "rack/fine", "Healthy")
+    for name in ("fine", "old", "failing", "hollow", "kept", "busy"):
+        wait_for_row(page, f"rack/{name}", name)
+        page.wait(lambda name=name: "Unreachable" not in row_of(page, f"rack/{name}"), name)
 
 
 def test_a_tab_of_a_node_that_is_not_reached_says_so(page: Browser, rack: str) -> None:
@@ -87,17 +88,19 @@ def test_a_tab_of_a_node_that_is_not_reached_says_so(page: Browser, rack: str) -
     page.find(".panel .notice-bad", "The node cannot be reached")
     page.find(".panel .notice-bad", "no node is called fine")
     page.open(f"{rack}#/node/rack%2Ffine?tab=threads")
-    page.find(".panel .notice", "This node does not offer threads")
+    page.find(".panel .notice", "does not offer /threads")
 
 
-def test_our_own_error_is_no_answer_of_a_node(page: Browser, demo: str) -> None:
+def test_whose_answer_an_error_is(page: Browser, demo: str) -> None:
     page.open(demo)
-    probe = page.run(
-        "return import('./static/js/nodes.js').then(({ probe }) =>"
-        " probe({ key: 'ghost', proxy: 'local_proxy', isProxy: false }))"
+    told = page.run(
+        "return import('./static/js/nodes.js').then(({ isNodesOwn }) => ["
+        " [404, false, 'local_proxy'], [404, true, 'local_proxy'], [502, true, 'local_proxy'], [404, true, 'rack'],"
+        "].map(([status, relayed, proxy]) => isNodesOwn("
+        " { kind: 'http', status, answer: { relayed, status, text: '{\"detail\":\"no node is called ghost\"}' } },"
+        " { name: 'ghost', proxy, isProxy: false })))"
     )
-    assert probe["state"] == "silent"
-    assert "ghost" in probe["reason"]
+    assert told == [False, True, False, False]
 
 
 def test_a_node_of_our_own_that_knows_no_version_answers(page: Browser, demo: str) -> None:

@@ -134,7 +134,7 @@ def scripted(answers: Mapping[str, tuple[int, str]]) -> Iterator[Script]:
             self.end_headers()
             self.wfile.write(text.encode())
 
-        do_GET = do_POST = answer  # noqa: N815
+        do_GET = do_POST = do_DELETE = answer  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

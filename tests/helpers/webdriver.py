@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 START_S = 30.0
 COMMAND_S = 60.0
-WAIT_S = 15.0
+WAIT_S = 30.0
 BROWSER_ARGUMENTS = (
     "--headless=new",
     "--no-sandbox",
@@ -38,10 +38,14 @@ BROWSER_ARGUMENTS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
+    # Nothing but this machine can be reached: a request to another host fails, and the console says so.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 
 
 Value = TypeVar("Value")
+_TO_THE_MIDDLE = "arguments[0].scrollIntoView({ block: 'center', behavior: 'instant' })"
+_TRIES = 10
 _PASSING = ("stale element", "no such element", "element click intercepted")
 
 
@@ -79,12 +83,13 @@ class Driver:
 
 
 class Element:
-    """One element of the page."""
+    """One element of the page; what `find` gave is found once more where the page was redrawn in between."""
 
-    def __init__(self, browser: Browser, identifier: str) -> None:
-        """Name the element by the driver's own identifier."""
+    def __init__(self, browser: Browser, identifier: str, again: Callable[[], Element] | None = None) -> None:
+        """Name the element by the driver's own identifier, and say how to find it `again`."""
         self.browser = browser
         self.identifier = identifier
+        self._again = again
 
     @property
     def text(self) -> str:
@@ -106,8 +111,14 @@ class Element:
         return self._get(f"property/{name}")
 
     def click(self) -> None:
-        """Scroll to the element and click it."""
-        self._post("click")
+        """Scroll to the element and click it, in the middle of the page where a bar would be clicked in its place."""
+        try:
+            self._post("click")
+        except WebDriverError as error:
+            if not str(error).startswith("element click intercepted"):
+                raise
+            self._acting(lambda: self.browser.run(_TO_THE_MIDDLE, {ELEMENT: self.identifier}))
+            self._post("click")
 
     def clear(self) -> None:
         """Empty a field."""
@@ -124,17 +135,27 @@ class Element:
 
     def choose(self, value: str) -> None:
         """Choose an option of a drop-down by its value."""
-        self.browser.run(
-            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change', {bubbles: true}))",
-            {ELEMENT: self.identifier},
-            value,
-        )
+        script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change', {bubbles: true}))"
+        self._acting(lambda: self.browser.run(script, {ELEMENT: self.identifier}, value))
 
     def _get(self, what: str) -> Any:
-        return self.browser.command("GET", f"element/{self.identifier}/{what}")
+        return self._command("GET", what)
 
     def _post(self, what: str, body: dict[str, Any] | None = None) -> Any:
-        return self.browser.command("POST", f"element/{self.identifier}/{what}", body)
+        return self._command("POST", what, body)
+
+    def _command(self, method: str, what: str, body: dict[str, Any] | None = None) -> Any:
+        return self._acting(lambda: self.browser.command(method, f"element/{self.identifier}/{what}", body))
+
+    def _acting(self, act: Callable[[], Any]) -> Any:
+        for _ in range(_TRIES):
+            try:
+                return act()
+            except WebDriverError as error:
+                if self._again is None or not str(error).startswith("stale element"):
+                    raise
+                self.identifier = self._again().identifier
+        raise WebDriverError(f"the element was redrawn {_TRIES} times while it was asked for")
 
 
 class Browser:
@@ -171,7 +192,8 @@ class Browser:
                     return element
             return None
 
-        return self.wait(look, f"{css} with the text {text!r}" if text else css)
+        found = self.wait(look, f"{css} with the text {text!r}" if text else css)
+        return Element(self, found.identifier, lambda: self.find(css, text))
 
     def click(self, css: str, text: str | None = None) -> None:
         """Wait for an element as `find` does and click it, again where the page was redrawn in between."""
@@ -182,9 +204,11 @@ class Browser:
 
         self.wait(press, f"a click on {css}")
 
-    def wait(self, condition: Callable[[], Value | None], what: str = "the condition") -> Value:
-        """Ask until `condition()` is true and give its value. Raises AssertionError after 15 s."""
-        deadline = time.monotonic() + WAIT_S
+    def wait(
+        self, condition: Callable[[], Value | None], what: str = "the condition", timeout_s: float = WAIT_S
+    ) -> Value:
+        """Ask until `condition()` is true and give its value. Raises AssertionError after the time-out."""
+        deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             try:
                 value = condition()
@@ -196,7 +220,7 @@ class Browser:
             if value:
                 return value
             time.sleep(0.03)
-        raise AssertionError(f"waited {WAIT_S:.0f} s for {what}; the page says: {self.page_text()[:600]!r}")
+        raise AssertionError(f"waited {timeout_s:.0f} s for {what}; the page says: {self.page_text()[:600]!r}")
 
     def page_text(self) -> str:
         """The visible text of the whole page."""

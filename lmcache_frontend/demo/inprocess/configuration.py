@@ -21,7 +21,7 @@ from lmcache_frontend.demo.answers import (
 )
 from lmcache_frontend.demo.inprocess import keys
 from lmcache_frontend.demo.inprocess.state import LAYERS, InProcessState
-from lmcache_frontend.demo.node import MODEL, VERSION, run_script_off
+from lmcache_frontend.demo.node import MODEL, STALE_METRICS, run_script_off
 from lmcache_frontend.demo.traffic import CHUNK_TOKENS
 from lmcache_frontend.remote_config.catalogue import is_attribute
 
@@ -30,7 +30,7 @@ _HEAD_SIZE = 128
 
 
 def _conf(node: InProcessState, request: Request) -> Answer:
-    values = {**keys.DEFAULTS, **node.settings}
+    values = {**node.defaults, **node.settings}
     names = request.text("names")
     if not names:
         return plain_json(values)
@@ -89,7 +89,7 @@ def _inference_info(node: InProcessState, request: Request) -> Answer:
     return pretty(
         {
             "vllm_version": "0.19.0",
-            "lmcache_version": f"{VERSION}",
+            "lmcache_version": node.version,
             "vllm_config": (
                 f"model='{MODEL}', dtype=torch.bfloat16, max_seq_len=40960, "
                 f"tensor_parallel_size={node.place.worker_count}"
@@ -132,6 +132,8 @@ def _run_script(node: InProcessState, request: Request) -> Answer:
 
 def _metrics_reset(node: InProcessState, request: Request) -> Answer:
     node.figures.reset(node.clock())
+    if node.fault == STALE_METRICS:
+        node.fault = ""
     return plain("ok")
 
 

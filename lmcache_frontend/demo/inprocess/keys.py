@@ -11,7 +11,13 @@ from lmcache_frontend.demo.node import VERSION
 from lmcache_frontend.remote_config.catalogue import catalogue
 from lmcache_frontend.remote_config.coerce import Severity, coerce
 
-DEFAULTS: Mapping[str, Any] = MappingProxyType({name: key.default for name, key in catalogue(VERSION).items()})
+
+def defaults_of(version: str) -> Mapping[str, Any]:
+    """Give the keys of a release with their defaults."""
+    return MappingProxyType({name: key.default for name, key in catalogue(version).items()})
+
+
+DEFAULTS = defaults_of(VERSION)
 
 
 def convert(key: str, value: Any) -> Any:

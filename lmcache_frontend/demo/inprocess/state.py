@@ -7,8 +7,8 @@ Source: LMCache 0.5.6.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from lmcache_frontend.demo import loggers, periodic, threads
 from lmcache_frontend.demo.exposition_text import Process, render_in_process
@@ -60,6 +60,8 @@ class InProcessState(Node):
 
     loggers = loggers.IN_PROCESS
     periodic_threads = periodic.IN_PROCESS
+    stuck_thread = "PinMonitor-thread"
+    defaults: ClassVar[Mapping[str, Any]] = keys.DEFAULTS
 
     def __init__(self, place: Place, load: Load, clock: Callable[[], float]) -> None:
         """Make the node of a place under a load; ``clock`` gives seconds since the epoch."""
@@ -105,7 +107,7 @@ class InProcessState(Node):
 
     def setting(self, key: str) -> Any:
         """Give the value of a configuration key."""
-        return self.settings.get(key, keys.DEFAULTS[key])
+        return self.settings.get(key, self.defaults.get(key))
 
     def lookup_type(self) -> str:
         """Give the type of lookup client or server that the configuration asks for."""
@@ -188,7 +190,7 @@ class InProcessState(Node):
         return gauges
 
     def _thread_gauges(self) -> dict[str, float]:
-        summary = periodic.summarise(self.periodic_threads)
+        summary = periodic.summarise(self.watch)
         gauges: dict[str, float] = {
             f"periodic_threads_{name}": summary[name] for name in ("total_count", "running_count", "active_count")
         }

@@ -42,6 +42,7 @@ class MultiprocessState(Node):
 
     loggers = loggers.MULTIPROCESS
     periodic_threads = periodic.MULTIPROCESS
+    stuck_thread = "DeviceHostFuncDispatcher"
 
     def __init__(self, name: str, load: Load, clock: Callable[[], float]) -> None:
         """Make a server under a load; ``clock`` gives seconds since the epoch."""

@@ -1,30 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is shown while there are no nodes: the ways to add some.
+// What is shown while there are no nodes: the ways to add some, with commands for this very server, and the demo.
 
-import { el, para } from "../dom.js";
+import { copyButton } from "../copying.js";
+import { div, el, para } from "../dom.js";
 import { notice } from "../widgets.js";
 
-const WAYS = [
-  ["On the command line", "Name the nodes when the frontend starts. The port is a number or the path of a Unix socket.",
-    "python3 -m lmcache_frontend --nodes '[{\"name\": \"worker-0\", \"host\": \"127.0.0.1\", \"port\": 7000}]'"],
-  ["In a file", "Keep the same list in a JSON file. The file is watched: what you add to it appears here.",
-    "python3 -m lmcache_frontend --config nodes.json"],
-];
+const NODE = '{"name": "worker0", "host": "10.0.0.7", "port": 7000}';
+const PLUGIN = `internal_api_server_enabled: true
+internal_api_server_port_start: 6999
+internal_api_server_socket_path_prefix: "/tmp/lmcache_internal_api_server/socket"
+runtime_plugin_locations: ["/path/to/scheduler_lmc_frontend_plugin.py"]
+extra_config:
+  plugin.frontend.port: 8080`;
 
-/** `whyNot` says why this reader may not add nodes on the page, if so. */
-export function emptyFleet(whyNot) {
+/** `whyNot` says why this reader may not add nodes on the page, if so; `page` is the address of this page. */
+export function emptyFleet(whyNot, page = new URL(".", location.href)) {
+  const port = page.port || (page.protocol === "https:" ? "443" : "80");
   return el("section", { class: "empty" },
     el("h2", {}, "No nodes yet"),
-    el("p", {}, "Every LMCache process serves a small internal API. ",
-      `Tell this frontend where, in one of ${whyNot ? "two" : "three"} ways:`),
+    para("", "Every LMCache process serves a small internal HTTP API. Tell this frontend where, in one of ",
+      whyNot ? "two" : "three", " ways:"),
     el("ol", { class: "ways" },
-      WAYS.map(([title, text, command]) => way(title, text, el("pre", { tabindex: "0" }, command))),
-      !whyNot && way("On this page", "Add nodes, or another frontend with nodes of its own, while this one runs.",
-        el("a", { class: "button primary", href: "#/manage?add=node" }, "Add a node"))),
+      !whyNot && way("On this page, or over HTTP", "Nodes added while it runs are kept, and outlive a restart.",
+        div("inline", el("a", { class: "button primary", href: "#/manage?add=node" }, "Add a node"),
+          el("a", { class: "button", href: "#/manage?add=proxy" }, "Add another frontend")),
+        command(`curl ${page}api/nodes -d '${NODE}'`)),
+      way("When it starts", "Name them on the command line, or in a JSON file with the same list: it is read again "
+        + "whenever it changes. The port is a number or the path of a Unix socket.",
+      command(`python3 -m lmcache_frontend --port ${port} --nodes '[${NODE}]'`),
+      command(`python3 -m lmcache_frontend --port ${port} --config nodes.json`)),
+      way("Started by LMCache itself", "With these settings the scheduler of an engine starts a frontend that knows "
+        + "all processes of that engine.", command(PLUGIN))),
     whyNot && notice("info", "Nodes cannot be added on this page", whyNot),
-    para("muted", "Only looking? ", el("code", {}, "python3 -m lmcache_frontend --demo"), " brings simulated nodes."));
+    el("section", { class: "card empty-more" },
+      el("h3", {}, "Only looking? Start the demo"),
+      para("", "It brings simulated nodes, here one sick among fifty, and needs nothing else. It listens beside this."),
+      command(`python3 -m lmcache_frontend --demo 50 --demo-fault frozen --port ${beside(port)}`)),
+    el("section", { class: "card empty-more" },
+      el("h3", {}, "Is the API of your nodes on?"),
+      para("", "In an engine it is off unless it is asked for; the scheduler then listens on port 6999, worker 0 on "
+        + "7000, worker 1 on 7001 and so on. An MP server serves it on port 8080 (",
+      el("code", {}, "--http-port"), ")."),
+      command("export LMCACHE_INTERNAL_API_SERVER_ENABLED=true LMCACHE_INTERNAL_API_SERVER_HOST=0.0.0.0")));
 }
 
-function way(title, text, how) {
+function beside(port) {
+  return Number(port) < 1024 ? 8001 : Math.min(65535, Number(port) + 1);
+}
+
+function way(title, text, ...how) {
   return el("li", { class: "card" }, el("h3", {}, title), el("p", {}, text), how);
+}
+
+function command(text) {
+  return div("command", el("pre", { tabindex: "0" }, text),
+    copyButton("Copy", () => text, { "aria-label": "Copy the command" }));
 }

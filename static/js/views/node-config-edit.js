@@ -1,63 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
-// The editor of one configuration value, and what is sent for it.
+// The editor of one setting: a field that fits its type, checked as it is typed.
 
-import { el, replace, span } from "../dom.js";
-import { literal } from "../format.js";
-import { looseJson } from "../parse.js";
+import { el, setAttribute, setText, span } from "../dom.js";
+import { show } from "../format.js";
+import { expected, readField } from "../settings.js";
 import { AS_TYPED, button, select } from "../widgets.js";
 
 /**
- * A small form for one value. `current` tells the type, `text` is what the field starts with.
+ * A small form for one setting. `text` is what the field starts with, null for null.
  * Calls `typed(text)` at each change of the field, and `keep(value)` or `stop()` in the end.
  */
-export function editor(key, current, text, { typed, keep, stop }) {
+export function editor(row, text, { typed, keep, stop }) {
   const problem = el("span", { class: "said", role: "alert", dataset: { mark: "bad" } });
-  const field = typeof current === "boolean"
-    ? select(`New value of ${key}`, [["true", "true"], ["false", "false"]], text, typed)
-    : el("input", {
-      type: "text", "aria-label": `New value of ${key}`, value: text, ...AS_TYPED,
-      on: { input: () => typed(field.value) },
-    });
+  const current = () => (nothing?.checked ? null : field.value);
+  const check = () => {
+    const found = readField(row, current());
+    setText(problem, found.problem ?? "");
+    setAttribute(field, "aria-invalid", found.problem ? "true" : null);
+    return found;
+  };
+  const changed = () => {
+    typed(current());
+    check();
+  };
+  // Who types something does not mean null.
+  const field = fieldOf(row, text ?? "", () => {
+    if (nothing) nothing.checked = false;
+    changed();
+  });
+  const mayBeNull = row.nullable && row.type !== "bool";
+  const nothing = mayBeNull ? el("input", { type: "checkbox", on: { change: changed } }) : null;
+  if (nothing) nothing.checked = text === null;
   const send = (event) => {
     event.preventDefault();
-    const read = readValue(field.value, current);
-    if (read.problem) replace(problem, read.problem);
-    else keep(read.value);
+    const { value, problem: wrong } = check();
+    if (!wrong) keep(value);
   };
-  const escape = (event) => { if (event.key === "Escape") stop(); };
-  return el("form", { class: "inline edit", on: { submit: send, keydown: escape } },
-    field, el("button", { class: "small primary" }, "Keep"), button("Cancel", stop, { class: "small" }),
-    span("muted", hint(current)), problem);
+  const keydown = (event) => {
+    if (event.key === "Escape") stop();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) send(event);
+  };
+  const back = row.known && button("Default", () => keep(row.fallback),
+    { class: "small", title: `Its default is ${show(row.fallback)}` });
+  return el("form", { class: "inline edit", on: { submit: send, keydown } },
+    field, nothing && el("label", { class: "inline check" }, nothing, "null"),
+    el("button", { class: "small primary" }, "Keep"), button("Cancel", stop, { class: "small" }), back,
+    span("muted edit-hint", expected(row)), problem);
 }
 
-/** Read what was typed as a value of the same type as `current`: `{value}` or `{problem}`. */
-export function readValue(text, current) {
-  const trimmed = text.trim();
-  if (typeof current === "string") return { value: text === "null" ? null : text };
-  if (typeof current === "number" || typeof current === "bigint") return readNumber(trimmed);
-  if (typeof current === "boolean") return { value: trimmed === "true" };
-  try {
-    return { value: looseJson(trimmed) };
-  } catch {
-    return current === null ? { value: text } : { problem: "This must be JSON, for instance [1, 2] or {\"a\": 1}." };
+function fieldOf(row, text, changed) {
+  const label = `New value of ${row.key}`;
+  const on = { input: changed };
+  if (row.type === "bool") {
+    return select(label, [["true", "true"], ["false", "false"]], text || "false", changed);
   }
+  if (row.choices) return select(label, choicesOf(row, text), text, changed);
+  if (row.type === "dict" || text.includes("\n") || text.length > 80) {
+    const lines = Math.min(12, Math.max(3, text.split("\n").length));
+    return el("textarea", { "aria-label": label, rows: lines, value: text, ...AS_TYPED, on });
+  }
+  const mode = { int: "numeric", float: "decimal" }[row.type];
+  return el("input", { type: "text", inputmode: mode, "aria-label": label, value: text, ...AS_TYPED, on });
 }
 
-/** The JSON object for `POST /conf`; what JSON cannot say (infinity) goes as the word the node reads. */
-export function postBody(edits) {
-  const plain = (value) => !["number", "bigint"].includes(typeof value) || Number.isFinite(value);
-  return Object.fromEntries([...edits].map(([key, value]) => [key, plain(value) ? value : literal(value)]));
-}
-
-function readNumber(text) {
-  if (text === "null") return { value: null };
-  if (/^[+-]?inf(inity)?$/i.test(text)) return { value: text.startsWith("-") ? -Infinity : Infinity };
-  const value = Number(text);
-  return text === "" || Number.isNaN(value) ? { problem: "This must be a number." } : { value };
-}
-
-function hint(current) {
-  if (current === null) return "JSON, or plain text";
-  if (Array.isArray(current)) return "a JSON list";
-  return { number: "a number", string: "text", object: "a JSON object" }[typeof current];
+function choicesOf({ choices }, text) {
+  return (choices.includes(text) ? choices : [text, ...choices]).map((choice) => [choice, choice]);
 }

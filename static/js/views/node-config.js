@@ -1,96 +1,175 @@
 // SPDX-License-Identifier: Apache-2.0
-// Configuration of a node: a table with search; on in-process nodes values can be changed while the node runs.
-// What is changed but not saved is kept in the store, as the node's draft.
+// Configuration of a node: every key with its value, default, meaning and source, and changes, sent as one action.
+// What is changed but not sent is kept in the store, as the node's draft.
 
-import { div, el, replace, span } from "../dom.js";
-import { count, flatten, number, show } from "../format.js";
-import { askNode, panel, readFirst, readNode } from "../panel.js";
-import { looseJson } from "../parse.js";
+import { requestJson } from "../api.js";
+import { append, div, el, replace, span } from "../dom.js";
+import { count, flatten } from "../format.js";
+import { isMasked, masked } from "../masking.js";
+import { panel, readItem } from "../panel.js";
+import { fieldText, isSame, rowsOf, whyFixed, words } from "../settings.js";
 import { whyNot } from "../store.js";
-import { button, data, failedChange, filterablePairs, icon, notice } from "../widgets.js";
-import { editor, postBody } from "./node-config-edit.js";
+import { button, data, filterable, icon, listCard, notice, ofAll, select, table } from "../widgets.js";
+import { openCopy } from "./node-config-copy.js";
+import { editor } from "./node-config-edit.js";
+import { openReview } from "./node-config-review.js";
+
+const COLUMNS = [["Key", "col-key"], ["Value", "col-value"], ["Default", "col-default"], ["Source", "col-source"]];
 
 export function mount(root, context) {
-  const isMp = context.kind === "mp";
-  const reason = isMp ? null : whyNot(context.store.get());
-  const mayEdit = !isMp && !reason;
-  const view = { context, conf: {}, draft: context.store.draft(context.key), answers: new Map(), mayEdit };
+  const view = {
+    context, rows: [], draft: context.store.draft(context.key), answers: new Map(), bared: new Set(), only: "all",
+    filter: context.route().query.q ?? "",
+  };
+  view.draft.sent ??= new Map();
   return panel(root, context, {
     thing: "configuration",
-    async load(signal) {
-      return looseJson(await readFirst(context, isMp ? ["config", "conf"] : ["conf"], signal));
-    },
-    render(body, conf) {
-      takeConf(view, isMp ? Object.fromEntries(flatten(conf)) : conf);
-      view.said = el("div", { role: "status" });
-      view.unsaved = div("unsaved");
-      const { parts, redraw } = filterablePairs(view, "Search keys and values", "key", () => Object.entries(view.conf),
-        { cell: (value, key) => cell(value, key, view) });
-      view.redraw = () => {
-        redraw();
-        markEdits(view, parts[1]);
-      };
-      // The keyboard goes here where the button that it was on is gone.
-      view.rest = () => parts[0].firstChild.focus();
-      parts[0].firstChild.addEventListener("input", () => markEdits(view, parts[1]));
-      replace(body,
-        isMp && notice("info", "Read-only",
-          "An MP server takes its configuration from its command line. This is what it runs with, with dotted keys."),
-        reason && notice("info", "The configuration cannot be changed", reason),
-        parts[0], view.said, parts[1], view.unsaved);
-      view.redraw();
+    load: (signal) => readAll(view, signal),
+    render(body, rows) {
+      takeRows(view, rows);
+      draw(body, view);
     },
   });
 }
 
+/** Read the settings, what the catalogue says of them, and, for the sources, the environment where that can be had. */
+async function readAll({ context, draft }, signal) {
+  const conf = await readItem(context, "conf", signal);
+  if (context.kind === "mp") return rowsOf({ values: Object.fromEntries(flatten(conf.values)) }, [], null, new Map());
+  const version = context.state()?.version;
+  const query = version ? `?version=${encodeURIComponent(version)}` : "";
+  const [{ keys }, environment] = await Promise.all([
+    requestJson(`api/config/catalogue${query}`, { signal }).catch(orElse({ keys: [] })),
+    readItem(context, "env", signal).catch(orElse(null)),
+  ]);
+  return rowsOf(conf, keys, environment, draft.sent);
+}
+
+function orElse(value) {
+  return (error) => {
+    if (error.kind === "aborted") throw error;
+    return value;
+  };
+}
+
 /** Take what the node holds now; what was to be changed to just that is changed already. */
-function takeConf(view, conf) {
-  view.conf = conf;
+function takeRows(view, rows) {
+  view.rows = rows;
+  view.byKey = new Map(rows.map((row) => [row.key, row]));
   for (const [key, value] of view.draft.values) {
-    if (key in conf && show(conf[key]) === show(value)) view.draft.values.delete(key);
+    if (view.byKey.has(key) && isSame(view.byKey.get(key).value, value)) view.draft.values.delete(key);
   }
 }
 
-function markEdits(view, list) {
-  for (const row of list.querySelectorAll("tr[data-key]")) {
-    row.classList.toggle("edited", view.draft.values.has(row.dataset.key));
-  }
-  replace(view.unsaved, view.mayEdit && unsavedBar(view));
-  // The mark at the tab is drawn from the store.
-  view.context.store.set({});
+function draw(body, view) {
+  const { context } = view;
+  const isMp = context.kind === "mp";
+  view.fixed = whyFixed(context.kind, context.state()?.version);
+  const reason = view.fixed ?? whyNot(context.store.get());
+  view.mayEdit = !reason;
+  const { parts, redraw } = filterable(view, "Search keys, values and meanings",
+    (accepts) => drawTable(view, accepts, isMp),
+    button([icon("copy"), "Copy"], () => openCopy(view), { "aria-haspopup": "dialog" }));
+  const only = isMp ? null : select("Which keys", choices(view), view.only, (value) => {
+    view.only = value;
+    view.redraw();
+  });
+  if (only) parts[0].firstChild.after(only);
+  view.clear = () => {
+    view.only = "all";
+    if (only) only.value = "all";
+  };
+  view.said = el("div", { role: "status" });
+  view.unsaved = div("unsaved");
+  view.redraw = () => {
+    redraw();
+    drawUnsaved(view);
+  };
+  // The keyboard goes here where the button that it was on is gone.
+  view.rest = () => parts[0].firstChild.focus();
+  const title = view.fixed ? "It cannot be changed while the node runs" : "You cannot change it";
+  replace(body, reason && notice("info", title, reason), parts[0], view.said, parts[1], view.unsaved);
+  view.redraw();
 }
 
-function cell(value, key, view) {
-  const { draft: { values, open }, mayEdit } = view;
-  if (mayEdit && open?.key === key) return openEditor(value, key, view);
-  const answer = view.answers.get(key);
+function choices({ rows }) {
+  const changed = rows.filter((row) => row.changed).length;
+  return [["all", "All keys"], ["changed", `Not at default (${changed})`], ["edited", "Not saved"]];
+}
+
+function drawTable(view, accepts, isMp) {
+  const { draft: { values } } = view;
+  const some = view.rows.filter((row) => accepts(textOf(row, view))
+    && (view.only === "all" || (view.only === "changed" ? row.changed : values.has(row.key))));
+  const { element, body, row: line } = table("Configuration", isMp ? COLUMNS.slice(0, 2) : COLUMNS, "conf");
+  append(body, some.map((row) => line([
+    [data(row.key), row.meaning && el("small", { class: "meaning" }, row.meaning)],
+    valueCell(row, view),
+    ...(isMp ? [] : [row.known ? data(shown(row, row.fallback, view)) : span("muted", "–"),
+      span("source", el("span", { title: row.source[1] }, row.source[0]))]),
+  ], { dataset: { key: row.key, changed: row.changed ? "" : undefined }, class: rowStyle(row, values) })));
+  return {
+    text: ofAll(some.length, view.rows.length, "key"), content: listCard(element),
+    none: some.length === 0 && "No key matches.",
+  };
+}
+
+function rowStyle({ key, changed }, values) {
+  return values.has(key) ? "edited" : changed ? "changed" : "";
+}
+
+/** A masked value is not searched: a search must not give it away letter by letter. */
+function textOf(row, view) {
+  return `${row.key} ${shown(row, row.value, view)} ${row.meaning} ${row.source[0]}`;
+}
+
+function shown({ key }, value, { bared }) {
+  return words(bared.has(key) ? value : masked(key, value));
+}
+
+function valueCell(row, view) {
+  const { key, value } = row;
+  const { draft: { values, open }, mayEdit, answers } = view;
+  if (mayEdit && open?.key === key) return openEditor(row, view);
+  const answer = answers.get(key);
   return div("conf-value",
-    value === null ? span("muted", "null") : data(show(value)),
-    values.has(key) && span("change", icon("next"), data(show(values.get(key))), el("em", {}, "not saved")),
+    value === null ? span("muted", "null") : data(shown(row, value, view)),
+    row.changed && span("chip chip-changed", "changed"),
+    isMasked(key, value) && unmask(key, view),
+    values.has(key) && span("change", icon("next"), data(shown(row, values.get(key), view)), el("em", {}, "not saved")),
     answer && el("span", { class: "said", dataset: { mark: answer.mark } }, answer.text),
-    mayEdit && button(icon("edit"), () => refocus(view, opened(value, key, values), key),
+    mayEdit && button(icon("edit"), () => refocus(view, opened(row, values), key),
       { class: "bare", "aria-label": `Edit ${key}` }));
 }
 
-/** The field of a key as it is when it is opened: `text` follows what is typed, `was` does not. */
-function opened(value, key, values) {
-  const text = show(values.has(key) ? values.get(key) : value);
-  return { key, text, was: text };
+function unmask(key, view) {
+  const isBare = view.bared.has(key);
+  return button(isBare ? "Hide" : "Show", () => {
+    if (!view.bared.delete(key)) view.bared.add(key);
+    refocus(view, view.draft.open, key);
+  }, { class: "small bare", "aria-label": `${isBare ? "Hide" : "Show"} the value of ${key}` });
 }
 
-function openEditor(current, key, view) {
+/** The field of a key as it is when it is opened: `text` follows what is typed, `was` does not. */
+function opened(row, values) {
+  const text = fieldText(row, values.has(row.key) ? values.get(row.key) : row.value);
+  return { key: row.key, text, was: text };
+}
+
+function openEditor(row, view) {
   const { draft: { values, open }, context: { store } } = view;
-  return editor(key, current, open.text, {
+  return editor(row, open.text, {
     typed(text) {
       open.text = text;
       store.set({});
     },
     keep(value) {
-      if (show(value) === show(current)) values.delete(key);
-      else values.set(key, value);
-      refocus(view, null, key);
+      if (isSame(value, row.value)) values.delete(row.key);
+      else values.set(row.key, value);
+      view.answers.delete(row.key);
+      refocus(view, null, row.key);
     },
-    stop: () => refocus(view, null, key),
+    stop: () => refocus(view, null, row.key),
   });
 }
 
@@ -100,94 +179,28 @@ function refocus(view, open, key) {
   view.redraw();
   for (const row of document.querySelectorAll("tr[data-key]")) {
     if (row.dataset.key !== key) continue;
-    const control = row.querySelector("input, select, button");
+    const control = row.querySelector("input:not(:disabled), select, textarea, button[aria-label^=Edit], button");
     control?.focus();
     control?.select?.();
   }
 }
 
-function unsavedBar(view) {
-  const { values } = view.draft;
-  if (values.size === 0) return null;
+function drawUnsaved(view) {
+  const { draft: { values }, context } = view;
+  const known = [...values].filter(([key]) => view.byKey.has(key));
   const discard = () => {
     values.clear();
     view.redraw();
     view.rest();
   };
-  return [
-    el("strong", {}, `${count(values.size, "change")} not saved`),
-    span("muted", "They take effect at once and last until the node restarts."),
+  replace(view.unsaved, view.mayEdit && known.length > 0 && [
+    el("strong", {}, `${count(known.length, "change")} not saved`),
+    span("muted", "Nothing is sent until you have looked at it once more."),
     span("spring"),
     button("Discard", discard),
-    button("Save to the node", () => save(view), { class: "primary" }),
-  ];
-}
-
-/** Send the changes; if that worked read everything back: what the node answers and what it holds may differ. */
-async function save(view) {
-  if (view.saving) return;
-  view.saving = true;
-  const said = await send(view, new Map(view.draft.values));
-  view.saving = false;
-  if (view.context.signal.aborted) return;
-  replace(view.said, said);
-  view.redraw();
-  if (document.activeElement === document.body) view.rest();
-}
-
-async function send(view, sent) {
-  const { context } = view;
-  const { signal } = context;
-  let said;
-  try {
-    said = readAnswers(view, sent, await post(context, sent));
-  } catch (error) {
-    return failedChange(error, "Saving failed");
-  }
-  try {
-    takeConf(view, looseJson(await readNode(context, "conf", signal)));
-    return said;
-  } catch (error) {
-    return [said, notice("warn", "The configuration could not be read back", error.message)];
-  }
-}
-
-/** Send values; where the node refuses all of them, it says why of each key as it does where it refuses some. */
-async function post(context, sent) {
-  try {
-    const options = { method: "POST", body: postBody(sent), signal: context.signal };
-    return looseJson((await askNode(context, "conf", options)).text);
-  } catch (error) {
-    const answer = error.kind === "http" && error.status === 400 ? readErrors(error.answer.text) : null;
-    if (!answer) throw error;
-    return answer;
-  }
-}
-
-function readErrors(text) {
-  try {
-    const answer = looseJson(text);
-    return answer?.errors ? answer : null;
-  } catch {
-    return null;
-  }
-}
-
-/** Keep what the node says of each key; what it refused stays to be saved. Gives the whole in words. */
-function readAnswers(view, sent, { updated = {}, errors = {} }) {
-  const { values } = view.draft;
-  view.answers = new Map();
-  for (const [key, value] of sent) {
-    const ok = key in updated && !(key in errors);
-    view.answers.set(key, ok
-      ? { mark: "ok", text: `updated to ${show(updated[key])}` }
-      : { mark: "bad", text: `refused: ${errors[key] ?? "the node says nothing about it"}` });
-    // While the answer was on its way, the value may have been changed again.
-    if (ok && values.get(key) === value) values.delete(key);
-  }
-  const bad = [...view.answers].filter(([, { mark }]) => mark === "bad");
-  const good = view.answers.size - bad.length;
-  if (bad.length === 0) return notice("ok", `${count(good, "value")} updated`);
-  return notice("bad", `${count(bad.length, "value")} refused, ${number(good)} updated`,
-    bad.map(([key, { text }]) => `${key}: ${text}`).join("; "));
+    button("Review and save", () => openReview(view, () => readAll(view, context.signal), takeRows),
+      { class: "primary" }),
+  ]);
+  // The mark at the tab is drawn from the store.
+  context.store.set({});
 }

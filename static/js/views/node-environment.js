@@ -1,41 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 // Environment variables of a node; values that look like secrets stay masked until they are asked for.
 
-import { replace, span } from "../dom.js";
-import { isSecret, show } from "../format.js";
-import { panel, readNode } from "../panel.js";
-import { looseJson } from "../parse.js";
-import { button, data, filterablePairs } from "../widgets.js";
+import { replace } from "../dom.js";
+import { chips, pairList } from "../pairs.js";
+import { panel, readItem } from "../panel.js";
+
+const MOST_GROUPS = 6;
 
 export function mount(root, context) {
-  const memory = {};
-  const bared = new Set();
+  const memory = { group: null };
   return panel(root, context, {
     thing: "environment variables",
     since: "0.3.10",
-    load: async (signal) => Object.entries(looseJson(await readNode(context, "env", signal))),
+    load: async (signal) => Object.entries(await readItem(context, "env", signal)),
     render(body, pairs) {
-      replace(body, filterablePairs(memory, "Search variables", "variable", () => pairs,
-        {
-          cell: (value, key) => (isSecret(key) ? secret(key, value, bared) : data(show(value))),
-          // A masked value is not searched: a search must not give it away letter by letter.
-          textOf: (key, value) => (isSecret(key) && !bared.has(key) ? key : `${key} ${show(value)}`),
-        }).parts);
+      const groups = groupsOf(pairs);
+      const whose = chips("Whose variables", groups, () => memory.group, (group) => {
+        memory.group = group;
+        list.redraw();
+      });
+      memory.clear = () => {
+        memory.group = null;
+        whose.draw();
+      };
+      const list = pairList(memory, "Search variables", "variable", pairs, {
+        names: ["Variable", "Value"],
+        accepts: (key) => !memory.group || key.startsWith(memory.group),
+        extra: groups.length > 0 && whose.element,
+      });
+      replace(body, list.parts);
     },
   });
 }
 
-function secret(key, value, bared) {
-  const place = span("secret");
-  const draw = () => {
-    const bare = bared.has(key);
-    const toggle = button(bare ? "Hide" : "Show", () => {
-      if (!bared.delete(key)) bared.add(key);
-      draw().focus();
-    }, { class: "small", "aria-label": `${bare ? "Hide" : "Show"} the value of ${key}` });
-    replace(place, bare ? data(show(value)) : span("mask", "••••••••", span("unseen", "masked")), toggle);
-    return toggle;
-  };
-  draw();
-  return place;
+/** The commonest first words of the names, LMCache's before all others. */
+function groupsOf(pairs) {
+  const counts = new Map();
+  for (const [key] of pairs) {
+    const prefix = /^[A-Z0-9]+_/.exec(key)?.[0];
+    if (prefix) counts.set(prefix, (counts.get(prefix) ?? 0) + 1);
+  }
+  const weight = ([prefix, n]) => (prefix === "LMCACHE_" ? Infinity : n);
+  return [...counts].filter(([prefix, n]) => n > 1 || prefix === "LMCACHE_")
+    .sort((one, other) => weight(other) - weight(one))
+    .slice(0, MOST_GROUPS).map(([prefix, n]) => [prefix, `${prefix}* ${n}`]);
 }

@@ -3,9 +3,9 @@
 
 import { replace } from "../dom.js";
 import { flatten } from "../format.js";
-import { NotOffered, panel, readFirst } from "../panel.js";
-import { looseJson } from "../parse.js";
-import { filterablePairs, notice } from "../widgets.js";
+import { pairList } from "../pairs.js";
+import { panel, readItem } from "../panel.js";
+import { notice } from "../widgets.js";
 
 export function mount(root, context) {
   const memory = {};
@@ -13,9 +13,7 @@ export function mount(root, context) {
   return panel(root, context, {
     thing: isMp ? "its status" : "metadata",
     async load(signal) {
-      if (context.kind === "frontend") throw new NotOffered("A frontend has no metadata of LMCache.");
-      const text = await readFirst(context, isMp ? ["status", "api/status"] : ["meta"], signal);
-      return flatten(looseJson(text)).filter(([key]) => key !== "");
+      return flatten(await readItem(context, isMp ? "status" : "meta", signal)).filter(([key]) => key !== "");
     },
     render(body, pairs) {
       if (pairs.length === 0) {
@@ -24,7 +22,7 @@ export function mount(root, context) {
       }
       return replace(body,
         isMp && notice("info", "MP servers have no metadata", "This is the server's status, with dotted keys."),
-        filterablePairs(memory, "Search keys and values", "value", () => pairs).parts);
+        pairList(memory, "Search keys and values", "value", pairs).parts);
     },
   });
 }

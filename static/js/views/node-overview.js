@@ -1,78 +1,153 @@
 // SPDX-License-Identifier: Apache-2.0
-// Overview of a node: what it is, its main figures in words, and the health of its periodic threads.
+// Overview of a node: its main figures in words, their course, and what an MP server says of its parts.
 
-import { div, el, para, replace, span } from "../dom.js";
+import { div, el, keyed, para, replace, setText, span } from "../dom.js";
 import { inProcessFigures, mpFigures, upFor } from "../figures.js";
-import { count, duration, number, show } from "../format.js";
-import { isInProcess, LOCAL } from "../nodes.js";
-import { explain, panel, readFirst, readNode } from "../panel.js";
-import { looseJson, parseMetrics } from "../parse.js";
-import { data, kindText, listCard, mark, notice, stateMark, table } from "../widgets.js";
+import { clock, duration } from "../format.js";
+import { isInProcess } from "../nodes.js";
+import { explain, NotOffered, panel, readItem, readNode } from "../panel.js";
+import { parseMetrics } from "../parse.js";
+import { replaceQuery } from "../router.js";
+import { data, notice } from "../widgets.js";
+import { nodeCharts, rangeChoice, rangeOf, readSeries } from "./node-charts.js";
+import { mpParts, periodicPart } from "./node-parts.js";
 
 const EVERY_MS = 10_000;
+const PASSING = new Set(["gone", "timeout", "broken"]);
 
 export function mount(root, context) {
-  return panel(root, context, {
+  if (context.kind === "frontend") return mountFrontend(root);
+  const view = { context, range: rangeOf(context.route().query.range)[0], meta: null };
+  build(view);
+  const tab = panel(root, context, {
     thing: "its state",
     every_ms: EVERY_MS,
-    load: (signal) => (context.kind === "frontend" ? {} : load(context, signal)),
+    load: (signal) => load(view, signal).catch((error) => {
+      // What is on the page stays; that the frontend is gone is said above it.
+      if (!PASSING.has(error.kind) || !view.element.isConnected) throw error;
+      return null;
+    }),
     render(body, parts) {
-      const probe = context.store.get().probes.get(context.key);
-      replace(body, facts(context, probe, parts), context.kind === "frontend"
-        ? notice("info", "This is another frontend", "It has no cache. The nodes behind it are in the fleet list.")
-        : [figures(context, parts), periodic(parts)]);
+      if (body.firstChild !== view.element) replace(body, view.element);
+      if (parts) draw(view, parts);
     },
   });
+  const show = (range) => {
+    view.range = range;
+    replace(view.choice, rangeChoice(range, choose));
+  };
+  const choose = (range) => {
+    replaceQuery({ ...context.route().query, range: range === rangeOf()[0] ? null : range });
+    show(range);
+    view.choice.querySelector("[aria-pressed=true]").focus();
+    tab.update();
+  };
+  show(view.range);
+  return {
+    ...tab,
+    routed(route) {
+      const range = rangeOf(route.query.range)[0];
+      if (range === view.range) return;
+      show(range);
+      tab.update();
+    },
+    unmount() {
+      tab.unmount();
+      view.charts.destroy();
+    },
+  };
 }
 
-/** Everything the page shows, each part as `{value}` or `{error}`; raises the error of a node that does not answer. */
-async function load(context, signal) {
-  const ask = (path, read) => settle(readNode(context, path, signal).then(read));
-  const metrics = await ask("metrics", parseMetrics);
-  if (metrics.error && isDead(metrics.error)) throw metrics.error;
-  const inProcess = isInProcess(context.kind) && context.store.get().whoami?.role !== "viewer";
-  const [status, conf, meta, health, threads] = await Promise.all([
-    context.kind === "mp" ? settle(readFirst(context, ["status", "api/status"], signal).then(looseJson)) : {},
-    inProcess ? ask("conf?names=max_local_cpu_size", looseJson) : {},
-    inProcess ? ask("meta?names=model_name,served_model_name,worker_id,world_size", looseJson) : {},
-    ask("periodic-threads-health", looseJson),
-    ask("periodic-threads", looseJson),
+function mountFrontend(root) {
+  replace(root, notice("info", "This is another frontend",
+    "It has no cache. The nodes behind it are in the fleet list."));
+  return { update() {}, unmount() {} };
+}
+
+function build(view) {
+  view.charts = nodeCharts(view.context.kind);
+  view.tiles = el("section", { class: "figures", "aria-label": "Figures since the node started" });
+  view.said = div("overview-said");
+  view.facts = el("dl", { class: "facts overview-facts" });
+  view.choice = div("overview-choice");
+  view.head = div("overview-head", el("h2", {}, "Over time"), para("muted"), span("spring"), view.choice);
+  view.parts = div("cards");
+  view.element = div("overview", view.said, view.facts, view.tiles, view.head, view.charts.element, view.parts);
+}
+
+/** Everything the page shows, each part as `{value}` or `{error}`. Raises ApiError where there is no history. */
+async function load({ context, range, meta }, signal) {
+  const isMp = context.kind === "mp";
+  const item = (name, wanted = true) => (wanted ? settle(readItem(context, name, signal)) : {});
+  const metrics = settle(readNode(context, "metrics", signal).then(parseMetrics));
+  const [series, ...parts] = await Promise.all([
+    readSeries(context, range, signal), metrics, item("periodic"), item("status", isMp), item("quota", isMp),
+    item("meta", !meta && isInProcess(context.kind) && context.store.get().whoami?.role !== "viewer"),
   ]);
-  return { metrics, status: status.value, conf: conf.value, meta: meta.value, health, threads };
-}
-
-function isDead(error) {
-  return error.kind !== "http";
+  return { series, metrics: parts[0], periodic: parts[1], status: parts[2], quota: parts[3], meta: parts[4] };
 }
 
 function settle(promise) {
   return promise.then((value) => ({ value }), (error) => ({ error }));
 }
 
-function facts({ node, kind }, probe, { metrics, meta, status }) {
-  const up = metrics?.value ? upFor(metrics.value, Date.now() / 1000) : null;
-  const model = meta?.served_model_name ?? meta?.model_name ?? modelOf(metrics?.value);
-  const pairs = [
-    ["State", stateMark(probe)],
-    ["Version", data(probe?.version ?? "not said")],
-    ["Kind", kindText(probe)],
-    ["Address", data(node?.address ?? "not listed")],
-    probe?.latency_ms && ["Reply", duration(probe.latency_ms / 1000)],
-    node?.proxy && node.proxy !== LOCAL && ["Proxy", data(node.proxy)],
-    model && ["Model", data(model)],
-    kind === "worker" && typeof meta?.worker_id === "number" && [
-      "Worker", `rank ${meta.worker_id}, world size ${meta.world_size}`,
-    ],
-    status && ["Engine", data(show(status.engine_type ?? "not said"))],
-    status && ["Connected", `${count(engines(status), "engine")}, ${count(status.active_sessions ?? 0, "session")}`],
-    up !== null && ["Running for", duration(up)],
-  ];
-  return el("dl", { class: "card facts" },
-    pairs.filter(Boolean).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+function draw(view, { series, metrics, periodic, status, quota, meta }) {
+  const { context } = view;
+  view.meta ??= meta.value ?? null;
+  const known = context.state()?.figures ?? {};
+  const failed = metrics.error?.kind !== "aborted" && metrics.error;
+  replace(view.said, failed && explain(failed, "its metrics", null, context.refresh));
+  drawFacts(view.facts, factsOf(context.kind, view.meta, metrics.value));
+  const list = metrics.value ? figuresOf(context.kind, metrics.value, status.value, known) : [];
+  view.tiles.hidden = list.length === 0;
+  keyed(view.tiles, list, ({ title }) => title, { make: makeTile, update: drawTile });
+  const count = view.charts.update(series, known);
+  setText(view.head.children[1], count ? originOf(series) : "");
+  view.choice.hidden = count === 0;
+  const sections = [
+    ...(context.kind === "mp" ? mpParts(status, quota, context.key) : []),
+    !(periodic.error instanceof NotOffered) && periodicPart(periodic, context.key),
+  ].filter(Boolean);
+  keyed(view.parts, sections, ({ id }) => id, {
+    make: ({ id }) => el("section", { class: "card", id: `part-${id}` }),
+    update(element, { shape, content }) {
+      if (element.shape === shape) return;
+      element.shape = shape;
+      replace(element, content());
+    },
+  });
 }
 
-function engines(status) {
-  return Object.keys(status.cache_context_meta ?? status.gpu_context_meta ?? {}).length;
+/** Where the values come from, or since when there are any, if that is later than asked for. */
+function originOf({ source, start, step_s, series }) {
+  if (source === "prometheus") return "from Prometheus";
+  const all = Object.values(series);
+  const first = all[0].findIndex((_none, index) => all.some((values) => values[index] !== null));
+  return first > all[0].length / 10 ? `known since ${clock(start + first * step_s)}` : "";
+}
+
+function figuresOf(kind, families, status, known) {
+  if (kind === "mp") return mpFigures(families, status);
+  return inProcessFigures(families, kind, known.cpu_capacity_bytes?.value ?? null);
+}
+
+function factsOf(kind, meta, families) {
+  const up_s = families ? upFor(families, Date.now() / 1000) : null;
+  const model = meta?.served_model_name ?? meta?.model_name ?? modelOf(families);
+  const isWorker = kind === "worker" && typeof meta?.worker_id === "number";
+  return [
+    model && ["Model", String(model)],
+    isWorker && ["Worker", `rank ${meta.worker_id}, world size ${meta.world_size}`],
+    up_s !== null && ["Running for", duration(Math.floor(up_s))],
+  ].filter(Boolean);
+}
+
+function drawFacts(list, facts) {
+  list.hidden = facts.length === 0;
+  keyed(list, facts, ([term]) => term, {
+    make: ([term]) => el("div", {}, el("dt", {}, term), el("dd", {}, data(""))),
+    update: (element, [, value]) => setText(element.lastChild.firstChild, value),
+  });
 }
 
 function modelOf(families) {
@@ -80,63 +155,16 @@ function modelOf(families) {
   return family?.samples[0].labels.model_name;
 }
 
-function figures({ kind, refresh }, { metrics, status, conf }) {
-  if (metrics.error) return explain(metrics.error, "its metrics", null, refresh);
-  const list = kind === "mp"
-    ? mpFigures(metrics.value, status)
-    : inProcessFigures(metrics.value, kind, conf?.max_local_cpu_size);
-  if (!list.length) return notice("info", "No figures", "Its metrics hold no counters of LMCache.");
-  return el("section", { class: "figures", "aria-label": "Figures since the node started" }, list.map(figure));
+function makeTile({ title }) {
+  const bar = el("span", { class: "bar-track", "aria-hidden": "true" }, span("bar-fill"));
+  return div("figure", el("h3", {}, title), el("p"), bar, para("figure-text"));
 }
 
-function figure({ title, value, text, share, none = "no traffic yet" }) {
-  return div("figure",
-    el("h3", {}, title),
-    el("p", { class: value === null ? "figure-none" : "figure-value" }, value ?? none),
-    share !== undefined && bar(share),
-    para("figure-text", text));
-}
-
-function periodic({ health, threads }) {
-  return el("section", {}, el("h2", {}, "Periodic threads"), healthLine(health), threadList(threads));
-}
-
-/** A bar for a share 0..1; its meaning is in the words beside it. */
-function bar(share) {
-  const fill = span("bar-fill");
-  fill.style.width = `${Math.min(100, Math.max(0, share * 100))}%`;
-  return el("span", { class: "bar-track", "aria-hidden": "true" }, fill);
-}
-
-function healthLine({ value, error }) {
-  if (error) return para("muted", error.status === 404
-    ? "This node does not report on them; LMCache has it from 0.3.13 on."
-    : `Their health could not be read: ${error.message}`);
-  if (value.healthy) return el("p", {}, mark("ok", "ok", "Every important periodic thread runs on time."));
-  const late = value.unhealthy_threads.map((thread) => `${thread.name} (${ago(thread.last_run_ago)})`);
-  return el("p", {}, mark("bad", "warn", [`${count(late.length, "important thread")} late: `, data(late.join(", "))]));
-}
-
-function threadList({ value, error }) {
-  if (error) return error.status === 404 ? null : para("muted", `They could not be listed: ${error.message}`);
-  if (!value.threads.length) return null;
-  const { element, body, row } = table("Periodic threads", [
-    ["Name", "col-key"], ["Level"], ["State"], ["Every", "num"],
-    ["Last run", "num"], ["Runs", "num"], ["Failed", "num"], ["Last result", "col-text"],
-  ]);
-  body.append(...value.threads.map((thread) => row([
-    data(thread.name), thread.level, runState(thread), duration(thread.interval), ago(thread.last_run_ago),
-    number(thread.total_runs), number(thread.failed_runs),
-    data(thread.last_summary?.message ?? "–"),
-  ])));
-  return listCard(element);
-}
-
-function runState({ is_running: runs, is_active: active }) {
-  if (!runs) return mark("calm", "wait", "stopped");
-  return active ? mark("ok", "ok", "on time") : mark("bad", "warn", "late");
-}
-
-function ago(seconds) {
-  return typeof seconds === "number" ? `${duration(seconds)} ago` : "never";
+function drawTile(tile, { value, text, share, none = "no traffic yet" }) {
+  const [, said, bar, words] = tile.children;
+  said.className = value === null ? "figure-none" : "figure-value";
+  setText(said, value ?? none);
+  bar.hidden = share === undefined;
+  bar.firstChild.style.setProperty("width", `${Math.min(100, Math.max(0, (share ?? 0) * 100))}%`);
+  setText(words, text);
 }
