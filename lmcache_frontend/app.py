@@ -22,14 +22,14 @@ from lmcache_frontend.asking import NodeAsker
 from lmcache_frontend.cluster.model import Node, Source
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.cluster.sources import NodeFile, load_listing, parse_listing, refresh_empty_proxies
-from lmcache_frontend.errors import BadRequest, StartError, UsageError
+from lmcache_frontend.errors import BadRequest, FrontendError, StartError, UsageError
 from lmcache_frontend.http1.client import Pool
 from lmcache_frontend.http1.descriptors import connections_within_limits
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.http1.peers import can_look_up, owner_of_peer, user_name
 from lmcache_frontend.http1.processors import Gathering
 from lmcache_frontend.http1.server import Limits, Server
-from lmcache_frontend.routes.auditing import note_refusals
+from lmcache_frontend.routes.node_addresses import NodeAddresses
 from lmcache_frontend.routes.pages import load_assets, static_directory
 from lmcache_frontend.routes.router import make_handler
 from lmcache_frontend.routes.services import Services
@@ -39,6 +39,7 @@ from lmcache_frontend.state import State
 from lmcache_frontend.traffic import Traffic
 
 if TYPE_CHECKING:
+    from lmcache_frontend.access.identity import Identity
     from lmcache_frontend.actions.service import Actions
     from lmcache_frontend.fleet.collector import Collector
     from lmcache_frontend.http1.fetch import Answer, Question
@@ -89,7 +90,7 @@ class App:
             makes_token = not configuration_only or settings.config_auth
             self._tokens = TokenFiles(origins_of(self.settings, token, os.environ, makes_token=makes_token))
             self.gate = self._make_gate()
-            self.gate.on_refused = note_refusals(self._state.audit)
+            self.gate.on_refused = self._note_refusal
             self._state.load()
             self._load_sources()
             self.registry.keep_with(self._state.membership.keep)
@@ -199,6 +200,11 @@ class App:
         own_cookie = f"lmcache_frontend_{self.settings.port}"
         return Gate(self.settings, lookups, self._tokens.load, time.monotonic, own_cookie=own_cookie)
 
+    def _note_refusal(self, who: Identity, exchange: Exchange, error: FrontendError) -> None:
+        from lmcache_frontend.routes.auditing import note_refusal
+
+        note_refusal(self._state.audit, who, exchange, error)
+
     def _start_demo(self) -> None:
         import tempfile
 
@@ -216,6 +222,7 @@ class App:
             settings=self.settings,
             registry=self.registry,
             pool=self._pool,
+            node_addresses=NodeAddresses(time.monotonic),
             assets=cache(partial(load_assets, static_directory())),
             gate=self.gate,
             connections=lambda: (self.server.connections.count, self._pool.idle_count),

@@ -32,10 +32,11 @@ _NAME_LIMIT = 100
 _NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 _find_separator = re.compile(r"[:=]").search
 _match_value = re.compile(
-    r"""[ \t]{0,3}(?:[\[{][^\n]*|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\+".*?(?:\\+"|\Z)|[^\s,;&"'}\]]+)""", re.DOTALL
+    r"""[ \t]{0,3}(?:[\[{][^\n]*|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\+".*?(?:\\"|\Z)|[^\s,;&"'}\]]+)""", re.DOTALL
 ).match
 # After a colon and a space, as in YAML and header fields, a value has spaces of its own.
 _match_line = re.compile(r"""[ \t]{1,3}[^\s,;&"'}\]\\{\[][^\n\r,;&"'}\]]*""").match
+_match_mask = re.compile(r"[ \t]{0,3}" + re.escape(MASK)).match
 _DEPTH_LIMIT = 64
 
 
@@ -139,8 +140,11 @@ def _without_named_values(text: str) -> str:
         start = separator.end()
         if not is_secret(_name_before(text, separator.start())):
             continue
+        # Looked at before the value is: else a line of many names would be read from each of them to its end.
+        if (separator[0] == ":" and text.startswith("//", start)) or _match_mask(text, start):
+            continue
         value = (separator[0] == ":" and _match_line(text, start)) or _match_value(text, start)
-        if value and not value[0].lstrip().startswith((MASK, "//")):
+        if value:
             kept.append(text[position:start] + value[0][: len(value[0]) - len(value[0].lstrip(" \t"))] + MASK)
             position = start = value.end()
     return "".join(kept) + text[position:] if kept else text

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lmcache_frontend.audit import AuditTrail
 from lmcache_frontend.cluster.membership import Membership
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.errors import FrontendError, ServiceUnavailable, StartError
@@ -23,6 +22,7 @@ from lmcache_frontend.settings import Settings
 from lmcache_frontend.store.opening import default_path, open_store
 
 if TYPE_CHECKING:
+    from lmcache_frontend.audit.trail import AuditTrail
     from lmcache_frontend.remote_config.service import RemoteConfiguration
     from lmcache_frontend.store.protocol import Store
 
@@ -44,7 +44,8 @@ class State:
         self._configuration: RemoteConfiguration | None = None
         self._configuration_lock = threading.Lock()
         self.membership = Membership(registry, self.store)
-        self.audit = AuditTrail(self.store, time.time)
+        self._audit: AuditTrail | None = None
+        self._audit_lock = threading.Lock()
 
     @property
     def fault(self) -> str:
@@ -75,6 +76,16 @@ class State:
                 spec = self._settings.store or ("memory:" if self._settings.demo else None)
                 self._store = open_store(spec, port=self._settings.port, environment=os.environ)
             return self._store
+
+    @property
+    def audit(self) -> AuditTrail:
+        """Give the audit trail, made when there is first something to write down or to read."""
+        with self._audit_lock:
+            if self._audit is None:
+                from lmcache_frontend.audit.trail import AuditTrail
+
+                self._audit = AuditTrail(self.store, time.time)
+            return self._audit
 
     def configuration(self) -> RemoteConfiguration:
         """Give the remote configuration, read when it is first needed.
@@ -144,10 +155,16 @@ class State:
             last_writes = threading.Thread(target=self._configuration.flush_clients, name="last writes", daemon=True)
             last_writes.start()
             last_writes.join(LAST_WRITES_S)
-        self.audit.close(LAST_WRITES_S)
+        self._close_audit()
         with self._lock:
             if self._store is not None:
                 self._store.close()
+
+    def _close_audit(self) -> None:
+        with self._audit_lock:
+            audit = self._audit
+        if audit is not None:
+            audit.close(LAST_WRITES_S)
 
 
 def _start(follow: Callable[[Callable[[float], bool]], None], ended: threading.Event) -> None:

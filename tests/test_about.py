@@ -157,3 +157,11 @@ def test_only_operators_may(start_app: StartApp, method: str, target: str) -> No
     body = {"host": "127.0.0.1", "port": 1} if method == "POST" else None
     reply = ask(start_app().settings.port, method, target, body, fields=STRANGER)
     assert reply.status == 403
+
+
+def test_a_connection_is_tested_only_to_where_a_node_may_be(start_app: StartApp, tmp_path: Path) -> None:
+    app = start_app(socket_dir=str(tmp_path / "sockets"))
+    for host, port in (("localhost", "/run/docker.sock"), ("169.254.169.254", 80), ("0xa9fea9fe", 80)):
+        reply = ask(app.settings.port, "POST", "/api/connection-test", {"host": host, "port": port})
+        assert (reply.status, "--allow-target" in reply.detail) == (403, True), host
+    assert not connection(app, {"port": str(tmp_path / "sockets" / "s")})["reached"]

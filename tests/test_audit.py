@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from lmcache_frontend import audit as module
-from lmcache_frontend.audit import KEPT_S, PREFIX, AuditTrail, Deed, Page, Wanted
+from lmcache_frontend.audit import trail as module
+from lmcache_frontend.audit.deeds import Deed, Wanted
+from lmcache_frontend.audit.trail import KEPT_S, PREFIX, AuditTrail, Page
 from lmcache_frontend.errors import ServiceUnavailable
 from lmcache_frontend.masking import MASK
 from lmcache_frontend.store.memory import open_memory

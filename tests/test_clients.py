@@ -48,6 +48,8 @@ def test_a_client_of_this_machine_is_local(peer: str, host: str) -> None:
         {"fields": {"x-forwarded-anything": ""}},
         {"fields": {"x-real-ip": "127.0.0.1"}},
         {"fields": {"via": "1.1 edge"}},
+        {"fields": {"cf-connecting-ip": "127.0.0.1"}},
+        {"fields": {"true-client-ip": "127.0.0.1"}},
         {"owner": lambda: None},
         {"owner": lambda: 33},
         {"owner": lambda: 999},
@@ -179,7 +181,32 @@ def test_a_malformed_host_is_refused(host: str) -> None:
 
 
 def test_machines_may_ask_under_any_name_for_what_machines_ask() -> None:
-    assert not clients.host_matters("/metrics")
-    assert not clients.host_matters("/config")
-    assert clients.host_matters("/api/nodes")
-    assert clients.host_matters("/proxy2/n/metrics")
+    assert not clients.host_matters("/metrics", {"user-agent": "Prometheus/3.1.0", "accept": "text/plain"})
+    assert not clients.host_matters("/config", {"user-agent": "python-requests/2.32"})
+    assert clients.host_matters("/api/nodes", {})
+    assert clients.host_matters("/proxy2/n/metrics", {})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"user-agent": "Mozilla/5.0 (X11)"},
+        # A page of some browsers can have them call themselves curl.
+        {"user-agent": "curl/8", "accept-language": "en"},
+        {"sec-fetch-site": "same-origin"},
+        {"referer": "http://evil.example:8000/"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/metrics", "/api/sd", "/config", "/health"])
+def test_a_browser_is_no_machine(path: str, fields: dict[str, str]) -> None:
+    assert clients.host_matters(path, fields)
+
+
+@pytest.mark.parametrize("field", [{"sec-fetch-mode": "navigate"}, {"upgrade-insecure-requests": "1"}])
+def test_going_to_an_address_changes_nothing(field: dict[str, str]) -> None:
+    # A node may have redirected the browser there from a link of our own page.
+    page = {"referer": "http://localhost:8000/", **field}
+    with pytest.raises(Forbidden, match="redirect"):
+        clients.check_same_origin(client(fields={"sec-fetch-site": "same-origin", **page}), "GET")
+    clients.check_same_origin(client(fields={"sec-fetch-mode": "cors", "referer": page["referer"]}), "GET")
+    clients.check_same_origin(client(fields=page), "POST")

@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lmcache_frontend.fleet.configuration import flattened, packed, sizes_of, unpacked
 from lmcache_frontend.fleet.derive import NO_SIZES, Sizes
-from lmcache_frontend.fleet.drift import Configured, differing, drift
+from lmcache_frontend.fleet.drift import OWN_KEYS, Configured, differing, drift
 from tests.helpers import demo
 
 GIB = 1024**3
@@ -146,3 +148,10 @@ def test_sizes_of_an_mp_server_with_several_l1s_and_of_an_older_one() -> None:
     assert sizes_of("mp", flattened({"storage_manager": {"l1_manager_configs": managers}})).cpu_bytes == 150
     assert sizes_of("mp", flattened(one)).cpu_bytes == 7
     assert sizes_of("mp", {"storage_manager": "broken"}) == Sizes(None, None, None)
+
+
+def test_the_page_knows_the_same_keys_as_bound_to_differ() -> None:
+    script = (Path(__file__).resolve().parents[1] / "static" / "js" / "comparing.js").read_text()
+    listed = re.search(r"OWN_KEYS = new Set\(\[(.*?)\]\)", script, re.DOTALL)
+    assert listed is not None
+    assert set(re.findall(r'"(\w+)"', listed.group(1))) == OWN_KEYS

@@ -6,7 +6,7 @@ import pytest
 from lmcache_frontend.demo.node import Node as DemoNode
 from lmcache_frontend.errors import BadGateway, FrontendError, GatewayTimeout
 from lmcache_frontend.exposition.merge import merge
-from lmcache_frontend.fleet.polling import DETAILS_INTERVAL_S, Moment, Watch, poll
+from lmcache_frontend.fleet.polling import BEING_READ, DETAILS_INTERVAL_S, Moment, Watch, poll
 from lmcache_frontend.fleet.snapshot import NO_TRAFFIC, OK, STALE, UNSUPPORTED, Level
 from tests.helpers import demo
 from tests.helpers.fleet import REFUSED, FakeNode, answer, make_node, moments
@@ -167,6 +167,34 @@ def test_a_node_that_hangs_is_unreachable(worker: Watched) -> None:
     assert (worker.level, worker.reasons) == (Level.UNREACHABLE, ("timed out after 5 s",))
     assert worker.fake.asked == ["/metrics", "/periodic-threads-health"]
     assert worker.watch.errors == {"timeout": 1}
+
+
+def test_a_slow_node_that_is_back_is_not_called_unreachable_while_it_is_read(worker: Watched) -> None:
+    worker.fake.down = TIMEOUT
+    worker.poll()
+    worker.fake.down = None
+    worker.clock.pass_time(10)
+    seen = []
+
+    def ask(target: str, timeout_s: float | None) -> object:
+        seen.append((target.partition("?")[0], worker.watch.state.level, worker.reasons))
+        return worker.fake.ask(target, timeout_s)
+
+    poll(worker.watch, ask, moments(worker.clock))  # type: ignore[arg-type]
+    assert seen[0][1] is Level.UNREACHABLE
+    assert ("/metrics", Level.ANSWERING, (BEING_READ,)) in seen
+    assert (worker.level, worker.reasons, worker.watch.failures) == (Level.HEALTHY, (), 0)
+    worker.poll()
+    assert worker.fake.asked == ["/metrics", "/periodic-threads-health"]
+
+
+def test_a_node_that_goes_again_while_it_is_read_is_left_alone_for_longer(worker: Watched) -> None:
+    worker.fake.down = TIMEOUT
+    worker.poll()
+    worker.fake.down = None
+    worker.fake.instead["/metrics"] = REFUSED
+    worker.poll()
+    assert (worker.level, worker.watch.failures) == (Level.UNREACHABLE, 2)
 
 
 BROKEN_LINE = b"lmcache:num_lookup_tokens_total{ 5\n"

@@ -85,6 +85,7 @@ def test_what_a_node_says_of_the_whole_origin_is_dropped_and_guards_are_added() 
         "Content-Type: text/html\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nContent-Length: 3\r\n"
         "Strict-Transport-Security: max-age=1\r\nClear-Site-Data: *\r\nX-Content-Type-Options: none\r\n"
         "Content-Security-Policy: default-src *\r\nSet-Cookie: a=1\r\nSet-Cookie: ours=x; Path=/\r\nSet-Cookie: b=2\r\n"
+        "Report-To: {}\r\nReporting-Endpoints: a=b\r\nNEL: {}\r\nAccept-CH: DPR\r\nSet-Login: logged-in\r\n"
     )
     assert returned(lines) == [
         ("Content-Type", "text/html"),
@@ -94,6 +95,20 @@ def test_what_a_node_says_of_the_whole_origin_is_dropped_and_guards_are_added() 
         ("X-Content-Type-Options", "nosniff"),
         ("Content-Security-Policy", "sandbox"),
     ]
+
+
+@pytest.mark.parametrize("cookie", ["ours=x", " ours =x", "=ours=x; Path=/", "= ours=x", "ours", "; ours=x"])
+def test_a_node_cannot_set_our_cookie(cookie: str) -> None:
+    # Without a name, browsers send the value alone, which then reads as a name and a value.
+    passed = ("; ours=x",) if cookie.startswith(";") else ()
+    assert tuple(value for name, value in returned(f"Set-Cookie: {cookie}\r\n") if name == "Set-Cookie") == passed
+    interim = heads.parse_response(f"HTTP/1.1 103 Early\r\nSet-Cookie: {cookie}\r\nLink: </a>\r\n\r\n".encode())
+    assert forwarding.interim_fields(interim) == [("Link", "</a>")]
+
+
+def test_interim_answers_lose_what_connection_names() -> None:
+    interim = heads.parse_response(b"HTTP/1.1 103 Early\r\nConnection: X-Hop\r\nX-Hop: 1\r\nX-Other: 2\r\n\r\n")
+    assert forwarding.interim_fields(interim) == [("X-Other", "2")]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +126,22 @@ def test_what_a_node_says_of_the_whole_origin_is_dropped_and_guards_are_added() 
         ("?q=1", "/x", "?q=1"),
         ("http://elsewhere/version", "/version/", "http://elsewhere/version"),
         ("https://node:2/", "/", "https://node:2/"),
+        ("../x", "/a/b", "../x"),
+        ("../x/./y/..", "/a/b/c", "../../a/x/"),
+        # What would lead to another node, or to us, leads to this node as its own address would.
+        ("../../api/proxies/p/refresh", "/a", "api/proxies/p/refresh"),
+        ("../b/loglevel?level=DEBUG", "/version", "b/loglevel?level=DEBUG"),
+        ("/../../b/loglevel", "/version", "b/loglevel"),
+        ("/%2e%2E/..%2f/x", "/version", "..%2f/x"),
+        ("..\\..\\b", "/version", "b"),
+        (".\t./b", "/version", "b"),
+        ("http://node:1/../../b", "/version/", "../b"),
+        ("/a/..", "/x", "./"),
+        ("http:../../b", "/x", "b"),
+        ("HTTPS:/../b", "/x", "b"),
+        ("http:\\\\node:1/../b", "/x", "b"),
+        ("#/../..", "/x", "#/../.."),
+        ("mailto:a/../..", "/x", "mailto:a/../.."),
     ],
 )
 def test_a_redirect_of_the_node_to_itself_stays_under_the_proxy(location: str, target: str, expected: str) -> None:

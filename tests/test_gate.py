@@ -319,11 +319,11 @@ def test_tokens_that_cannot_be_read_again_leave_those_that_were(caplog: pytest.L
 
 def test_our_authorization_is_known_and_others_are_not() -> None:
     gate = Front().gate
-    assert gate.authorization_is_ours(asking(authorization=bearer(VIEWER_TOKEN)))
-    assert gate.authorization_is_ours(asking(NEAR, authorization=basic(OPERATOR_TOKEN)))
-    assert not gate.authorization_is_ours(asking(authorization=bearer("a-node's-own-key-01")))
-    assert not gate.authorization_is_ours(asking(authorization="Digest x"))
-    assert not gate.authorization_is_ours(asking())
+    assert gate.own_credentials(asking(authorization=bearer(VIEWER_TOKEN))).authorization
+    assert gate.own_credentials(asking(NEAR, authorization=basic(OPERATOR_TOKEN))).authorization
+    assert not gate.own_credentials(asking(authorization=bearer("a-node's-own-key-01"))).authorization
+    assert not gate.own_credentials(asking(authorization="Digest x")).authorization
+    assert gate.own_credentials(asking()) == (COOKIE, False)
 
 
 def test_strangers_are_reached_from_home_alone() -> None:
@@ -358,5 +358,38 @@ def test_the_owner_of_a_connection_is_asked_for_only_where_it_matters() -> None:
     front = Front()
     assert front.gate.passes_anyone(READS)
     front.gate.check_host(asking(NEAR))
-    front.gate.authorization_is_ours(asking(NEAR))
+    front.gate.own_credentials(asking(NEAR))
     assert front.asked_owner == 0
+
+
+def test_of_several_authorizations_none_is_passed_on_where_one_is_ours() -> None:
+    exchange = asking()
+    head = f"GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer other\r\nauthorization: {bearer(VIEWER_TOKEN)}\r\n\r\n"
+    exchange.request = parse_request(head.encode())
+    gate = Front().gate
+    assert gate.identify(exchange).how == "anonymous"
+    assert gate.own_credentials(exchange).authorization
+
+
+def test_what_has_ended_meanwhile_does_not_pass_any_more() -> None:
+    front = Front(anonymous="none")
+    _, cookie = front.gate.sign_in(asking(), VIEWER_TOKEN)
+    by_session = asking(cookie=cookie.partition(";")[0])
+    by_token = asking(authorization=bearer(OPERATOR_TOKEN))
+    assert front.gate.still_passes(by_session, READS)
+    assert not front.gate.still_passes(by_session, READS_SECRETS)
+    front.gate.sign_out(by_session)
+    assert not front.gate.still_passes(by_session, READS)
+    assert front.gate.still_passes(by_token, READS_SECRETS)
+    front.loaded = Tokens()
+    front.gate.reload()
+    assert not front.gate.still_passes(by_token, READS_SECRETS)
+    assert Front().gate.still_passes(asking(), READS)
+
+
+def test_signing_in_anew_ends_the_session_before() -> None:
+    front = Front()
+    _, first = front.gate.sign_in(asking(), VIEWER_TOKEN)
+    earlier = first.partition(";")[0]
+    front.gate.sign_in(asking(cookie=earlier), OPERATOR_TOKEN)
+    assert front.gate.identify(asking(cookie=earlier)).how == "anonymous"

@@ -80,6 +80,11 @@ def test_secrets_in_urls(text: str, shown: str) -> None:
         ("the key is x", "the key is x"),
         ("max_tokens: 5, key=", "max_tokens: 5, key="),
         (f"password={MASK}", f"password={MASK}"),
+        (f"password: {MASK} b", f"password: {MASK} b"),
+        ("password=//x", f"password={MASK}"),
+        ("password: //x y", f"password: {MASK}"),
+        ("key://host", "key://host"),
+        ('a: {\\\\"password\\\\": \\\\"x\\\\", b', f'a: {{\\\\"password\\\\": {MASK}, b'),
     ],
 )
 def test_secrets_in_other_texts(text: str, shown: str) -> None:
@@ -115,6 +120,10 @@ def test_a_hostile_text_takes_no_time() -> None:
     assert len(masked_text("?" * 200_000 + "=" * 200_000)) == 400_000
     assert len(masked_text("a://" * 50_000)) == 200_000
     assert len(masked_text("a" * 1_000_000 + "://")) == 1_000_003
+    assert masked_text(f"key: {MASK} " * 50_000) == f"key: {MASK} " * 50_000
+    assert masked_text("key: //x " * 50_000) == f"key: {MASK}"
+    assert masked_text('key="' + "\\" * 500_000) == f"key={MASK}"
+    assert masked_text('key=\\"' + "\\" * 500_000) == f"key={MASK}"
 
 
 def test_deep_values_end_hidden() -> None:

@@ -370,7 +370,7 @@ def test_asking_for_a_logger_that_is_not_there_does_not_make_it(app: App) -> Non
 
 def test_conf_shows_values_by_name_and_glob(app: App) -> None:
     found = {row["key"]: row["value"] for row in rows(app, "conf", "demo_worker0", "chunk_size", "max_local_*")}
-    assert found == {"chunk_size": 256, "max_local_cpu_size": 16.0, "max_local_disk_size": 0.0}
+    assert found == {"chunk_size": 256, "max_local_cpu_size": 20.0, "max_local_disk_size": 0.0}
     result = tool(app, "conf", "demo_worker0", "no_such")
     assert (result.out, result.err) == ("", "nothing to show\nno key is called 'no_such' there\n")
 

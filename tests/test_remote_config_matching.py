@@ -100,6 +100,14 @@ def test_reasons_have_no_values_of_variables() -> None:
     assert why(env={"OTHER": "x*"}) == "the variable OTHER is absent"
 
 
+def test_reasons_have_no_secrets_that_a_rule_compares_with() -> None:
+    facts = FACTS._replace(environment={"API_KEY": "x"}, config={"api_key": "x", "remote_url": "x"})
+    for condition in ("sk-1", {"glob": "sk-1*"}, {"equals": "sk-1"}):
+        assert "sk-1" not in why(facts, env={"API_KEY": condition})
+    for match in ({"api_key": {"glob": "sk-1*"}}, {"api_key": "sk-1"}, {"remote_url": {"glob": "redis://u:sk-1@*"}}):
+        assert "sk-1" not in why(facts, config=match)
+
+
 @pytest.mark.parametrize(
     ("name", "condition", "expected"),
     [

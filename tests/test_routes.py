@@ -15,6 +15,7 @@ import pytest
 from lmcache_frontend import __version__
 from lmcache_frontend.app import App
 from lmcache_frontend.http1.peers import user_name
+from lmcache_frontend.routes.pages import load_assets
 from tests.helpers.scripted import ScriptedNode, always
 from tests.helpers.talking import ask, parse_response, say
 
@@ -331,6 +332,17 @@ def test_a_rebound_host_is_421_on_every_request_of_a_connection(start_app: Start
     assert b"HTTP/1.1 421 " in received
     allowing = start_app([NODE], allow_host=frozenset({"evil.example"}))
     assert ask(allowing.settings.port, "GET", "/api/nodes", fields={"Host": "evil.example"}).status == 200
+
+
+def test_files_of_the_page_are_compressed_once_and_only_where_that_saves_something(tmp_path: Path) -> None:
+    (tmp_path / "long.js").write_text("// words\n" * 1000)
+    (tmp_path / "short.css").write_text("a")
+    assets = load_assets(tmp_path)
+    compressed = assets["long.js"].compressed()
+    assert compressed is not None
+    assert gzip.decompress(compressed) == assets["long.js"].body
+    assert assets["long.js"].compressed() is compressed
+    assert assets["short.css"].compressed() is None
 
 
 def test_the_page_and_its_files(start_app: StartApp) -> None:

@@ -120,7 +120,7 @@ def test_any_other_method_needs_an_operator(method: str) -> None:
     [
         ("/api/nodes", rules.READS),
         ("/api/proxies/p/nodes", rules.READS),
-        ("/health", rules.ANYBODY),
+        ("/health", rules.READS),
         ("/api/proxies/p/refresh", rules.CHANGES),
         ("/proxy2/n/metrics", rules.READS),
         ("/proxy2/n/threads?name=x", rules.READS),

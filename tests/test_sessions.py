@@ -67,3 +67,16 @@ def test_there_are_so_many_and_the_one_unused_for_longest_goes() -> None:
     assert sessions.find(used, TOKENS) is None
     assert sessions.find(oldest, TOKENS)
     assert sessions.find(others[-1], TOKENS)
+
+
+def test_nobody_signs_the_others_out_by_signing_in_again_and_again() -> None:
+    sessions = Sessions(Clock())
+    other = make_token("fedcba9876543210", "other", Role.VIEWER)
+    tokens = Tokens([TOKEN, other])
+    mine = [sessions.begin(TOKEN) for _ in range(3)]
+    theirs = [sessions.begin(other) for _ in range(MOST_SESSIONS + 10)]
+    assert [sessions.find(session_id, tokens) for session_id in mine] == [TOKEN] * 3
+    assert sessions.find(theirs[12], tokens) is None
+    assert sessions.find(theirs[13], tokens) == other
+    assert sessions.begin(TOKEN)
+    assert sessions.find(mine[0], tokens) == TOKEN

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import socket
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -248,6 +250,18 @@ def test_tokens_are_read_again_and_a_broken_file_leaves_the_old(
     assert whoami(app, bearer("another-token-012345"))["how"] == "token"
 
 
+def test_a_browser_with_a_wrong_invitation_is_led_to_the_page(start: StartApp) -> None:
+    app = start()
+    fields = {"Accept": "text/html,application/xhtml+xml", "User-Agent": "Mozilla/5.0"}
+    replies = [ask(app.settings.port, "GET", f"/sign-in?token={WRONG_TOKEN}", fields=fields) for _ in range(7)]
+    assert {reply.status for reply in replies} == {303}
+    assert {reply.fields["Set-Cookie"] for reply in replies} == {None}
+    assert replies[0].fields["Location"] == "./#/?sign-in=wrong"
+    assert re.fullmatch(r"\./#/\?sign-in=wait&seconds=[1-9]\d?", str(replies[-1].fields["Location"]))
+    assert WRONG_TOKEN not in str(replies)
+    assert whoami(app)["how"] == "anonymous"
+
+
 def test_a_service_that_others_reach_makes_a_token_and_invites(
     start_app: StartApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,3 +310,62 @@ def test_the_tools_take_tokens_by_file_and_variable_and_say_what_to_do(start: St
     assert run("remove", "n1", "--yes", *server, LMCACHE_FRONTEND_TOKEN=OPERATOR_TOKEN).status == 0
     lesser = run(*command, *server, "--token-file", str(tmp_path / "viewers"))
     assert (lesser.status, "wall display is a viewer" in lesser.err) == (5, True)
+
+
+def test_who_may_not_read_learns_of_no_node(start: StartApp) -> None:
+    child = {"name": "same", "host": "10.0.0.1", "port": 1}
+    proxies = [{"name": name, "host": "127.0.0.1", "port": 9, "nodes": [child]} for name in ("rack1", "rack2")]
+    app = start([*proxies, {"name": "local_proxy", "nodes": [NODE]}], anonymous="none")
+    for target in (
+        "/proxy2/same/",
+        "/proxy2/unknown/",
+        "/proxy2/n1",
+        "/proxy/no.such.name.invalid/6999/",
+        "/proxy/a/b/",
+    ):
+        for method in ("GET", "POST", "BREW"):
+            reply = ask(app.settings.port, method, target)
+            assert (reply.status, "rack" in reply.detail) == (401, False), (method, target)
+    assert ask(app.settings.port, "GET", "/proxy2/same/", fields=bearer(VIEWER_TOKEN)).status == 409
+
+
+def test_a_stream_ends_with_the_session_it_was_asked_for_by(start: StartApp) -> None:
+    app = start(anonymous="none", demo=1, collecting=True, poll_interval_s=0.25)
+    cookie = session(sign_in(app, VIEWER_TOKEN))
+    with socket.create_connection(("127.0.0.1", app.settings.port), timeout=30) as sock:
+        head = f"GET /api/fleet/events HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie['Cookie']}\r\n\r\n"
+        sock.sendall(head.encode())
+        received = b""
+        while b"event: snapshot" not in received:
+            received += sock.recv(65536)
+        assert ask(app.settings.port, "DELETE", "/api/session", fields=cookie).status == 204
+        while not received.endswith(b"\r\n0\r\n\r\n"):
+            piece = sock.recv(65536)
+            assert piece, "broken off"
+            received += piece
+
+
+def test_a_page_of_a_name_that_was_turned_to_us_reads_nothing(start: StartApp) -> None:
+    app = start(trust_loopback=True)
+    evil = {"Host": f"evil.example:{app.settings.port}"}
+    for target in ("/config", "/metrics", "/api/sd", "/health", "/api/fleet"):
+        for browser in ({"User-Agent": "Mozilla/5.0"}, {"User-Agent": "curl/8", "Accept-Language": "en"}):
+            assert ask(app.settings.port, "GET", target, fields={**evil, **browser}).status == 421, target
+    scraper = {**evil, "User-Agent": "Prometheus/3.1"}
+    for target in ("/config", "/metrics", "/api/sd", "/health"):
+        assert ask(app.settings.port, "GET", target, fields=scraper).status == 200, target
+
+
+def test_what_entries_hold_beside_is_shown_to_viewers_without_secrets(start: StartApp) -> None:
+    app = start([{**NODE, "rack": "r1", "password": "hunter2", "url": "http://u:hunter2@h"}])
+    for target in ("/api/nodes", "/api/proxies/local_proxy/nodes"):
+        seen = ask(app.settings.port, "GET", target, fields=bearer(VIEWER_TOKEN)).body.decode()
+        assert ("r1" in seen, "hunter2" in seen) == (True, False), target
+        assert "hunter2" in ask(app.settings.port, "GET", target, fields=bearer(OPERATOR_TOKEN)).body.decode()
+        foreign = {**bearer(OPERATOR_TOKEN), "Sec-Fetch-Site": "same-site"}
+        assert "hunter2" not in ask(app.settings.port, "GET", target, fields=foreign).body.decode()
+
+
+def test_a_refusal_is_not_kept(start: StartApp) -> None:
+    reply = add(start())
+    assert (reply.fields["Cache-Control"], reply.fields["X-Content-Type-Options"]) == ("no-store", "nosniff")

@@ -19,7 +19,7 @@ import pytest
 from lmcache_frontend.app import App
 from lmcache_frontend.errors import BadGateway, StartError, UsageError
 from lmcache_frontend.http1.client import TlsOptions
-from lmcache_frontend.http1.tls import Files, client_context, server_context
+from lmcache_frontend.http1.tls import ClientTls, Files, client_context, server_context
 from lmcache_frontend.settings import Settings
 from tests.helpers import proxy_tool
 from tests.helpers.certificates import ask_securely, connected, path_of, serving, trusting
@@ -504,3 +504,10 @@ def test_contexts_for_nodes_check_unless_told_not_to() -> None:
     assert checking.minimum_version is ssl.TLSVersion.TLSv1_2
     with pytest.raises(BadGateway):
         client_context(TlsOptions("n", certificate=path_of("encrypted")))
+
+
+def test_nodes_with_the_same_files_share_a_context_whatever_their_names() -> None:
+    contexts = ClientTls()
+    shared = contexts.context_for(TlsOptions("a.lan", verify=False))
+    assert contexts.context_for(TlsOptions("b.lan", verify=False)) is shared
+    assert contexts.context_for(TlsOptions("a.lan", ca=path_of("authority"))) is not shared

@@ -21,7 +21,13 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _INTERNAL_SUFFIXES = (".localhost", ".local", ".internal", ".svc", ".cluster.local", ".lan")
 _HOST_EXEMPT = frozenset({"/metrics", "/api/sd", "/livez", "/readyz", "/health", "/config"})
-_FORWARDING = ("forwarded", "via", "x-real-ip")
+_FORWARDING = frozenset(
+    {"forwarded", "via", "x-real-ip"}
+    # What content networks and load balancers tell, some of them nothing else.
+    | {"cdn-loop", "cf-connecting-ip", "client-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip"}
+    | {"x-envoy-external-address", "x-original-forwarded-for"}
+)
+_OF_BROWSERS = frozenset({"accept-language", "origin", "referer", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site"})
 _split_authority = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([A-Za-z0-9._~%!$&'()*+,;=-]+))(?::([0-9]{0,5}))?").fullmatch
 _split_page = re.compile(r"(https?)://([^/?#\s]+)(?:[/?#].*)?", re.IGNORECASE).fullmatch
 
@@ -79,9 +85,20 @@ def why_not_local(client: Client) -> str:
     return ""
 
 
-def host_matters(path: str) -> bool:
-    """Say whether a path is one that is answered whatever the ``Host``: what machines ask for by service names."""
-    return path not in _HOST_EXEMPT
+def host_matters(path: str, fields: dict[str, str]) -> bool:
+    """Say whether a request is answered only for a ``Host`` of ours; machines ask for some paths by service names.
+
+    A browser is no such machine: it may ask for a page that is of the same origin by name alone. Pages can change what
+    a browser calls itself, but not take the language away that it asks for.
+    """
+    return path not in _HOST_EXEMPT or is_browser(fields)
+
+
+def is_browser(fields: dict[str, str]) -> bool:
+    """Say whether a request bears something that browsers send by themselves, and no tool does unasked."""
+    if "mozilla/" in fields.get("user-agent", "").lower():
+        return True
+    return not _OF_BROWSERS.isdisjoint(fields)
 
 
 def check_host(host: str, *, allowed: frozenset[str], own_names: Callable[[], frozenset[str]]) -> None:
@@ -119,9 +136,16 @@ def check_same_origin(client: Client, method: str) -> None:
             )
     if site is not None and site != "same-origin":
         raise Forbidden(f"a change asked for by a page of another site: Sec-Fetch-Site is {site[:20]!r}")
+    if method in READ_METHODS and _is_led(client.fields):
+        raise Forbidden("a GET that changes something, by going to its address: a redirect may lead there")
     unproven = origin is None and referer is None and site is None
-    if unproven and method in READ_METHODS and "mozilla/" in client.fields.get("user-agent", "").lower():
+    if unproven and method in READ_METHODS and is_browser(client.fields):
         raise Forbidden("a GET that changes something, from a browser that does not say which page asked for it")
+
+
+def _is_led(fields: dict[str, str]) -> bool:
+    """Say whether a browser goes to an address, as it also does by a redirect of a node that our page links to."""
+    return fields.get("sec-fetch-mode") == "navigate" or "upgrade-insecure-requests" in fields
 
 
 def host_name(host: str) -> str | None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lmcache_frontend.access import clients, identity
 from lmcache_frontend.access.clients import Client
 from lmcache_frontend.access.credentials import BASIC, BEARER, Shown, read_authorization, read_cookies
-from lmcache_frontend.access.forwarded import is_within, network_of, read_forwarded, read_networks
 from lmcache_frontend.access.identity import Identity
 from lmcache_frontend.access.rules import READ_METHODS, Need, Role
 from lmcache_frontend.access.sessions import Sessions
@@ -22,7 +21,11 @@ from lmcache_frontend.access.throttle import Throttle
 from lmcache_frontend.access.tokens import Token, Tokens
 from lmcache_frontend.errors import Forbidden, FrontendError, MisdirectedRequest, TooManyRequests, Unauthorized
 from lmcache_frontend.http1.exchange import Exchange
+from lmcache_frontend.http1.forwarding import Own
 from lmcache_frontend.settings import Settings
+
+if TYPE_CHECKING:
+    from lmcache_frontend.access.forwarded import Network
 
 logger = logging.getLogger(__name__)
 
@@ -72,13 +75,14 @@ class Gate:
         self.sessions = Sessions(clock)
         # Called with every refusal, in the thread of the request; what it raises would be answered.
         self.on_refused: Callable[[Identity, Exchange, FrontendError], None] = lambda *_: None
+        self._cookie_alone, self._cookie_and_authorization = Own(own_cookie), Own(own_cookie, authorization=True)
         self._load_tokens = load_tokens
         self._throttle = Throttle(clock)
         self._settings = settings
         self._lookups = lookups
         self._anonymous = _ROLES[settings.anonymous]
-        self._operator_networks = read_networks(settings.operator_network)
-        self._trusted_proxies = read_networks(settings.trusted_proxy)
+        self._operator_networks = _read_networks(settings.operator_network)
+        self._trusted_proxies = _read_networks(settings.trusted_proxy)
         self.trusts_proxies = bool(self._trusted_proxies)
 
     def reload(self) -> None:
@@ -141,6 +145,10 @@ class Gate:
             raise
         return who
 
+    def still_passes(self, exchange: Exchange, need: Need) -> bool:
+        """Say whether a request that was let pass would pass now: its session or token may have ended meanwhile."""
+        return self.passes_anyone(need) or self.identify(exchange).role >= need.role
+
     def require_known(self, exchange: Exchange) -> Identity:
         """Let those pass that are not anonymous, and say who it is.
 
@@ -162,15 +170,22 @@ class Gate:
             return self._why_not_local(self.client(exchange))
         return f"you are here by {who.name}"
 
-    def authorization_is_ours(self, exchange: Exchange) -> bool:
-        """Say whether the ``Authorization`` of a request holds a token of ours, which is nobody else's to see."""
-        if "authorization" not in exchange.request.combined:
-            return False
-        shown = read_authorization(exchange.request.combined["authorization"])
-        return shown is not None and self._known(exchange, shown) is not None
+    def own_credentials(self, exchange: Exchange) -> Own:
+        """Say which of a request's credentials are for us and nobody else to see: our cookie, and a token of ours."""
+        request = exchange.request
+        value = request.combined.get("authorization")
+        if value is None:
+            return self._cookie_alone
+        # Of several fields, which say nothing together, each may hold a token of ours.
+        several = [text for name, text in request.fields if name.lower() == "authorization"]
+        for text in [value] if len(several) == 1 else several:
+            shown = read_authorization(text)
+            if shown is not None and self._known(exchange, shown) is not None:
+                return self._cookie_and_authorization
+        return self._cookie_alone
 
     def sign_in(self, exchange: Exchange, text: str) -> tuple[Identity, str]:
-        """Begin a session for who has a token; give who that is, and the ``Set-Cookie`` for it.
+        """Begin a session for who has a token, in place of any before; give who that is, and the ``Set-Cookie`` for it.
 
         Raises: Unauthorized, TooManyRequests, Forbidden.
         """
@@ -181,6 +196,8 @@ class Gate:
             exc = self._wrong_token(client)
             self.on_refused(who, exchange, exc)
             raise exc
+        for session_id in self._cookies(exchange):
+            self.sessions.end(session_id)
         cookie = self._cookie(client, self.sessions.begin(token))
         return Identity(max(token.role, self._anonymous), token.name, identity.SESSION, client.address), cookie
 
@@ -205,7 +222,9 @@ class Gate:
         peer_host = clients.plain_address(str(peer[0])) if peer else ""
         is_forwarded = clients.is_forwarded(fields)
         address, host, is_secure = peer_host, request.host, self._settings.tls_cert is not None
-        if is_forwarded and is_within(peer_host, self._trusted_proxies):
+        if is_forwarded and _network_of(peer_host, self._trusted_proxies) is not None:
+            from lmcache_frontend.access.forwarded import read_forwarded
+
             told = read_forwarded(fields, self._trusted_proxies)
             address, host, is_secure = told.address or address, told.host or host, told.is_secure
         return Client(
@@ -259,7 +278,7 @@ class Gate:
         """Say who sends a request that shows no token, by where it comes from."""
         if not self._why_not_local(client):
             facts = exchange.stream.facts
-            network = network_of(client.address, self._operator_networks)
+            network = _network_of(client.address, self._operator_networks)
             if network is not None:
                 return Identity(Role.OPERATOR, f"network {network}", identity.NETWORK, client.address)
             if "user" not in facts:
@@ -270,7 +289,7 @@ class Gate:
 
     def _why_not_local(self, client: Client) -> str:
         """Say why a client is neither local nor in a network of operators; empty where it is."""
-        if network_of(client.address, self._operator_networks) is not None and not self._is_hidden(client):
+        if _network_of(client.address, self._operator_networks) is not None and not self._is_hidden(client):
             return ""
         if not self._settings.trust_loopback:
             return "it was started with --no-trust-loopback"
@@ -278,7 +297,7 @@ class Gate:
 
     def _is_hidden(self, client: Client) -> bool:
         """Say whether a client is behind a proxy that does not tell who it is, or that is not to be believed."""
-        if is_within(client.peer_host, self._trusted_proxies):
+        if _network_of(client.peer_host, self._trusted_proxies) is not None:
             return client.address == client.peer_host
         return clients.is_forwarded(client.fields) or client.http_minor_version == 0
 
@@ -298,9 +317,9 @@ class Gate:
         """Find a token; the same request on this connection is looked up once."""
         facts, tokens = exchange.stream.facts, self.tokens
         known = facts.get("token")
-        if known is None or known[0] is not exchange.request or known[1] is not tokens:
-            known = facts["token"] = (exchange.request, tokens, tokens.find(shown.text))
-        token: Token | None = known[2]
+        if known is None or known[0] is not exchange.request or known[1] is not tokens or known[2] != shown.text:
+            known = facts["token"] = (exchange.request, tokens, shown.text, tokens.find(shown.text))
+        token: Token | None = known[3]
         return token
 
     def _cookies(self, exchange: Exchange) -> list[str]:
@@ -310,6 +329,22 @@ class Gate:
     def _cookie(self, client: Client, session_id: str) -> str:
         secure = "; Secure" if client.is_secure else ""
         return f"{self.own_cookie}={session_id}; Path=/; HttpOnly; SameSite=Strict{secure}"
+
+
+def _read_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    if not texts:
+        return ()
+    from lmcache_frontend.access.forwarded import read_networks
+
+    return read_networks(texts)
+
+
+def _network_of(address: str, networks: tuple[Network, ...]) -> Network | None:
+    if not networks:
+        return None
+    from lmcache_frontend.access.forwarded import network_of
+
+    return network_of(address, networks)
 
 
 def _challenge(client: Client) -> tuple[tuple[str, str], ...]:

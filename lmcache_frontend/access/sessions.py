@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -31,12 +31,16 @@ class Sessions:
         self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
 
     def begin(self, token: Token) -> str:
-        """Begin a session that stands for a token, and give its id; past the limit the one unused for longest ends."""
+        """Begin a session that stands for a token, and give its id.
+
+        Past the limit one ends of the token that has the most, the one unused for longest: nobody with a token can sign
+        the others out.
+        """
         session_id = os.urandom(_ID_BYTES).hex()
         with self._lock:
             self._drop_ended()
             while len(self._sessions) >= MOST_SESSIONS:
-                self._sessions.popitem(last=False)
+                self._end_one()
             self._sessions[digest_of(session_id)] = _Session(token.digest, self._clock() + LASTING_S)
         return session_id
 
@@ -61,6 +65,11 @@ class Sessions:
         """End a session; say whether there was one."""
         with self._lock:
             return self._sessions.pop(digest_of(session_id), None) is not None
+
+    def _end_one(self) -> None:
+        bearers = Counter(session.token_digest for session in self._sessions.values())
+        most = bearers.most_common(1)[0][0]
+        del self._sessions[next(key for key, session in self._sessions.items() if session.token_digest == most)]
 
     def _drop_ended(self) -> None:
         now_s = self._clock()

@@ -14,9 +14,12 @@ from os.path import commonpath, isabs
 
 from lmcache_frontend.errors import Forbidden
 
-# AWS and Google Cloud over IPv6, Alibaba Cloud, Azure's wire server, Oracle Cloud; the usual 169.254.169.254 is
-# link-local.
-_METADATA = frozenset({"fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"})
+# AWS (instances, and pods of EKS), Google Cloud, Oracle Cloud and Scaleway over IPv6, Alibaba Cloud, Azure's wire
+# server, Oracle Cloud; the usual 169.254.169.254 is link-local.
+_METADATA = frozenset(
+    {"fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42"}
+    | {"100.100.100.200", "168.63.129.16", "192.0.0.192"}
+)
 # IPv6 networks whose last 32 bits are an IPv4 address that is reached by them: NAT64, its local form, IPv4-compatible
 # and IPv4-translated addresses.
 _EMBEDDING = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")))

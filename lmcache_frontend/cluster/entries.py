@@ -14,7 +14,6 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from lmcache_frontend.cluster.model import LOCAL_PROXY, Cluster, Node, Proxy, Source
-from lmcache_frontend.cluster.node_security import FIELDS, read_security
 from lmcache_frontend.errors import BadRequest
 from lmcache_frontend.http1.client import Endpoint
 
@@ -22,6 +21,7 @@ NAME_LIMIT = 255
 SOCKET_PATH_LIMIT_BYTES = 107
 EXTRA_DEPTH_LIMIT = 32
 _OWN_FIELDS = frozenset({"name", "host", "port", "labels", "nodes", "id", "is_proxy", "proxy_id", "children"})
+_SECURITY_FIELDS = frozenset({"scheme", "tls", "token_file"})
 _has_control = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]").search
 _match_host = re.compile(r"[A-Za-z0-9._:%-]{1,253}").fullmatch
 _HUGE = 10**18
@@ -95,14 +95,27 @@ def read_node(entry: Any, proxy: str, source: Source) -> Node:
     else:
         bare = host.strip("[]")
         endpoint = Endpoint(_WILDCARDS.get(bare, bare), int(port))
-    security = read_security(entry, endpoint.host, source, is_socket=not endpoint.port)
-    endpoint = endpoint._replace(tls=security.tls, token_file=security.token_file)
-    return Node(name, host, port, endpoint, source, proxy, _read_labels(entry), _read_extra(entry) | security.shown)
+    extra = _read_extra(entry)
+    if not _SECURITY_FIELDS.isdisjoint(entry):
+        from lmcache_frontend.cluster.node_security import read_security
+
+        security = read_security(entry, endpoint.host, source, is_socket=not endpoint.port)
+        endpoint = endpoint._replace(tls=security.tls, token_file=security.token_file)
+        extra |= security.shown
+    return Node(name, host, port, endpoint, source, proxy, _read_labels(entry), extra)
 
 
-def write_node(node: Node) -> dict[str, Any]:
-    """Give a node's entry as it was configured, without the names of files of this machine."""
-    entry: dict[str, Any] = {"name": node.name, "host": node.host, "port": node.port, **node.extra}
+def write_node(node: Node, *, hides: bool = False) -> dict[str, Any]:
+    """Give a node's entry as it was configured, without the names of files of this machine.
+
+    With ``hides``, secrets in fields that are none of ours are masked.
+    """
+    extra = node.extra
+    if hides and extra:
+        from lmcache_frontend.masking import masked_mapping
+
+        extra = masked_mapping(extra)
+    entry: dict[str, Any] = {"name": node.name, "host": node.host, "port": node.port, **extra}
     if node.labels:
         entry["labels"] = dict(node.labels)
     if node.proxy != LOCAL_PROXY:
@@ -110,7 +123,7 @@ def write_node(node: Node) -> dict[str, Any]:
     return entry
 
 
-def write_tree(cluster: Cluster, own_host: str, own_port: int) -> list[dict[str, Any]]:
+def write_tree(cluster: Cluster, own_host: str, own_port: int, *, hides: bool = False) -> list[dict[str, Any]]:
     """Give the whole cluster as ``GET /api/nodes`` shows it; our own nodes first, where there are any."""
     tree = []
     for proxy in sorted(cluster.proxies.values(), key=lambda proxy: proxy.address is not None):
@@ -118,14 +131,19 @@ def write_tree(cluster: Cluster, own_host: str, own_port: int) -> list[dict[str,
             continue
         tree.append(
             {
-                **({} if proxy.address is None else write_node(proxy.address)),
+                **({} if proxy.address is None else write_node(proxy.address, hides=hides)),
                 "id": f"proxy_{proxy.name}",
                 "name": proxy.name,
                 "host": own_host if proxy.address is None else proxy.address.host,
                 "port": own_port if proxy.address is None else proxy.address.port,
                 "is_proxy": True,
                 "children": [
-                    {**write_node(node), "id": f"node_{node.name}", "is_proxy": False, "proxy_id": proxy.name}
+                    {
+                        **write_node(node, hides=hides),
+                        "id": f"node_{node.name}",
+                        "is_proxy": False,
+                        "proxy_id": proxy.name,
+                    }
                     for node in proxy.nodes.values()
                 ],
             }
@@ -249,7 +267,7 @@ def _read_labels(entry: dict[str, Any]) -> dict[str, str]:
 
 def _read_extra(entry: dict[str, Any]) -> dict[str, Any]:
     """Give the fields that are none of ours, if they can be given back as strict JSON."""
-    extra = {key: value for key, value in entry.items() if key not in _OWN_FIELDS and key not in FIELDS}
+    extra = {key: value for key, value in entry.items() if key not in _OWN_FIELDS and key not in _SECURITY_FIELDS}
     for key, value in extra.items():
         if not _can_be_given_back(value, EXTRA_DEPTH_LIMIT):
             raise BadRequest(f"{_shown(key)} holds a number that is not finite, or nests too deeply")

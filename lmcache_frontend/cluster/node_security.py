@@ -13,7 +13,6 @@ from lmcache_frontend.cluster.model import Source
 from lmcache_frontend.errors import BadRequest
 from lmcache_frontend.http1.client import TlsOptions
 
-FIELDS = frozenset({"scheme", "tls", "token_file"})
 _TLS_FILES = ("ca", "cert", "key")
 _TLS_MEMBERS = ("verify", "server_name", *_TLS_FILES)
 _PATH_LIMIT = 4096

@@ -25,6 +25,7 @@ from lmcache_frontend.fleet.polling import Moment, Watch, fail, poll
 from lmcache_frontend.fleet.publication import Publisher
 from lmcache_frontend.fleet.roster import watches_of
 from lmcache_frontend.fleet.snapshot import NOT_ASKED, FleetSnapshot, Level
+from lmcache_frontend.fleet.texts import Texts
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Collector:
         self._ask_node = ask_node
         self._clock, self._steady_clock = clock, steady_clock
         self._publisher = Publisher(self._now(), interval_s)
+        self.texts = Texts()
         self._crew = Crew(fan_out)
         self._thread: threading.Thread | None = None
         self._woken = threading.Event()

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lmcache_frontend.cluster.model import LOCAL_PROXY, Cluster, Node
-from lmcache_frontend.fleet.snapshot import Figure, FleetSnapshot, NodeState, Problem, changes
+from lmcache_frontend.fleet.snapshot import Figure, FleetSnapshot, NodeState, Problem
 from lmcache_frontend.masking import masked
 
 Document = dict[str, Any]
@@ -26,31 +26,19 @@ def fleet_document(
     """
     nodes = [state for state in snapshot.nodes.values() if matches is None or matches(state)]
     kept = {state.key for state in nodes}
-    problems = [problem for problem in snapshot.problems if problem.node is None or problem.node in kept]
+    problems = tuple(problem for problem in snapshot.problems if problem.node is None or problem.node in kept)
+    frame = frame_document(snapshot._replace(problems=problems))
+    return {**frame, "nodes": [node_document(state, names) for state in nodes]}
+
+
+def frame_document(snapshot: FleetSnapshot) -> Document:
+    """Give what a snapshot says of the fleet as a whole: all but its nodes."""
     return {
         "snapshot": snapshot.number,
         "taken_at": snapshot.taken_at,
         "interval_s": snapshot.interval_s,
         "totals": figures_document(snapshot.totals),
-        "nodes": [node_document(state, names) for state in nodes],
-        "problems": [problem_document(problem) for problem in problems],
-    }
-
-
-def event_document(before: FleetSnapshot, after: FleetSnapshot, names: Collection[str] | None = None) -> Document:
-    """Give the data of an event: what is new in a snapshot for somebody who knows an earlier one.
-
-    ``names`` are the figures of nodes to give, None for all.
-    """
-    changed, gone = changes(before, after)
-    return {
-        "snapshot": after.number,
-        "taken_at": after.taken_at,
-        "interval_s": after.interval_s,
-        "totals": figures_document(after.totals),
-        "changed": [node_document(state, names) for state in changed],
-        "gone": gone,
-        "problems": [problem_document(problem) for problem in after.problems],
+        "problems": [problem_document(problem) for problem in snapshot.problems],
     }
 
 
@@ -89,7 +77,7 @@ def problem_document(problem: Problem) -> Document:
 
 def figures_document(figures: Mapping[str, Figure], names: Collection[str] | None = None) -> Document:
     """Give figures, or those of ``names`` that there are; infinite values, which JSON has none of, are texts."""
-    wanted = ((name, figures[name]) for name in figures if names is None or name in names)
+    wanted = ((name, figures[name]) for name in (figures if names is None else names) if name in figures)
     return {name: {"value": _number(figure.value), "state": figure.state} for name, figure in wanted}
 
 

@@ -35,6 +35,7 @@ WINDOW_S = 60.0
 SPACING_S = 7.5
 DETAILS_INTERVAL_S = 60.0
 LONGEST_BACK_OFF_S = 120.0
+BEING_READ = "it answers again, and is being read"
 
 
 class Moment(NamedTuple):
@@ -116,6 +117,11 @@ def poll(watch: Watch, ask: Ask, clock: Callable[[], Moment]) -> None:
         if _is_to_be_probed(watch, clock()):
             expected = Kind.FRONTEND if watch.state.kind == Kind.FRONTEND.value else Kind.UNKNOWN
             _become(watch, probe(ask, expected), clock())
+            if watch.failures:
+                # It is there, and what there is to read of it may take long.
+                watch.state = watch.state._replace(
+                    level=Level.ANSWERING, reasons=(BEING_READ,), level_since=clock().epoch
+                )
     except FrontendError as exc:
         return fail(watch, exc, clock())
     identity = watch.identity
@@ -304,6 +310,6 @@ def _conclude(watch: Watch, found: Condition, now: Moment) -> None:
         state = state._replace(last_seen=now.epoch)
     if found.level is not watch.state.level or watch.state.reasons == (NOT_ASKED,):
         state = state._replace(level_since=now.epoch)
-        if Level.UNREACHABLE not in (found.level, watch.state.level):
+        if Level.UNREACHABLE not in (found.level, watch.state.level) and watch.state.reasons != (BEING_READ,):
             watch.details_at = now.steady
     watch.state = state._replace(level=found.level, reasons=found.reasons)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -71,6 +71,27 @@ class Figures(Mapping[str, Figure]):
         return self._states == other._states and self._values.tobytes() == other._values.tobytes()
 
     __hash__ = None  # type: ignore[assignment]
+
+    def as_json(self, names: Iterable[str] | None = None) -> str:
+        """Write them down, or those of ``names`` that there are, as ``{name: {"value", "state"}}``.
+
+        Infinite values, which JSON has none of, are texts.
+        """
+        values, states, positions = self._values, self._states, self._positions
+        parts = []
+        # Names are those of `derive`: letters, digits and underscores.
+        for name in positions if names is None else names:
+            position = positions.get(name)
+            if position is not None:
+                value = values[position]
+                number = repr(value) if value - value == 0.0 else _json_of_none(value)
+                parts.append(f'"{name}":{{"value":{number},"state":"{_STATES[states[position]]}"}}')
+        return f"{{{','.join(parts)}}}"
+
+
+def _json_of_none(value: float) -> str:
+    """Give the JSON for what is no finite number."""
+    return "null" if math.isnan(value) else '"Infinity"' if value > 0 else '"-Infinity"'
 
 
 NO_FIGURES = Figures({}, {})

@@ -15,11 +15,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from http.client import HTTPConnection
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmcache_frontend.errors import BadGateway, FrontendError, GatewayTimeout
-from lmcache_frontend.http1.node_tokens import NodeTokens
 from lmcache_frontend.http1.streams import Stream, Wire, timeval
+
+if TYPE_CHECKING:
+    from lmcache_frontend.http1.node_tokens import NodeTokens
 
 KEPT_IDLE_S = 4.0
 KEPT_PER_ENDPOINT = 64
@@ -214,7 +216,7 @@ class Pool:
         self._send_timeout_s = send_timeout_s
         self._permit = permit
         self._secure = secure
-        self._tokens = NodeTokens()
+        self._tokens: NodeTokens | None = None
         self._idle: dict[Endpoint, deque[NodeConnection]] = {}
 
     def authorization(self, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
@@ -222,7 +224,13 @@ class Pool:
 
         Raises: BadGateway.
         """
-        return (("Authorization", f"Bearer {self._tokens.read(endpoint.token_file)}"),) if endpoint.token_file else ()
+        if not endpoint.token_file:
+            return ()
+        if self._tokens is None:
+            from lmcache_frontend.http1.node_tokens import NodeTokens
+
+            self._tokens = NodeTokens()
+        return (("Authorization", f"Bearer {self._tokens.read(endpoint.token_file)}"),)
 
     def acquire(self, endpoint: Endpoint, *, max_idle_s: float = KEPT_IDLE_S) -> NodeConnection:
         """Give a connection that has been idle for at most so long, else a new one.

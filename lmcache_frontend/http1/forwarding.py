@@ -24,16 +24,23 @@ _RESPONSE_DROPPED = heads.HOP_BY_HOP | {
     "content-length",
     "x-content-type-options",
     # These act on a whole origin, which is ours and not the node's.
+    "accept-ch",
     "alt-svc",
     "clear-site-data",
+    "nel",
     "public-key-pins",
+    "report-to",
+    "reporting-endpoints",
     "service-worker-allowed",
+    "set-login",
     "strict-transport-security",
 }
 _GUARDS = (("X-Content-Type-Options", "nosniff"), ("Content-Security-Policy", "sandbox"))
 _PLAIN_OPTIONS = frozenset({"close", "keep-alive"})
 _LOCATIONS = ("location", "content-location")
-_match_own_address = re.compile(r"(?:https?:)?//([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL).fullmatch
+_match_authority = re.compile(r"(?:https?:)?//+([^/]*)(.*)", re.IGNORECASE | re.DOTALL).fullmatch
+_match_idle_scheme = re.compile(r"https?:(?!//)", re.IGNORECASE).match
+_match_scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:").match
 _match_plain_segment = re.compile(r"[^:/?#]+(?:[/?#].*)?", re.DOTALL).fullmatch
 
 
@@ -81,38 +88,69 @@ def response_fields(response: heads.ResponseHead, *, host: str, target: str, own
         ]
     if own_cookie and "set-cookie" in combined:
         fields = [
-            (name, value)
-            for name, value in fields
-            if name.lower() != "set-cookie" or value.partition("=")[0].strip(" \t") != own_cookie
+            (name, value) for name, value in fields if name.lower() != "set-cookie" or _cookie_name(value) != own_cookie
         ]
     fields += _GUARDS
     return fields
 
 
 def interim_fields(response: heads.ResponseHead) -> heads.Fields:
-    """Give the fields of an interim (1xx) response to pass on."""
-    dropped = _RESPONSE_DROPPED | {name for name in response.combined if name.startswith("access-control-")}
+    """Give the fields of an interim (1xx) response to pass on; cookies are for the final one to set."""
+    dropped = _dropped(_RESPONSE_DROPPED | {"set-cookie"}, response.combined)
+    dropped |= {name for name in response.combined if name.startswith("access-control-")}
     return [field for field in response.fields if field[0].lower() not in dropped]
 
 
 def relative_location(location: str, *, host: str, target: str) -> str:
     """Rewrite an address on the node itself as one relative to the ``target`` that was asked for.
 
-    Relative, so that it holds under any sub-path that a reverse proxy may put before us. An address of another host,
-    and a reference that is relative already, are given back as they are.
+    Relative, so that it holds under any sub-path that a reverse proxy may put before us, and read as browsers do, so
+    that none leads from this node's part of our origin to another. An address of another host is given back as it is.
     """
-    path = location
-    match = _match_own_address(location)
-    if match is not None:
-        if match[1].lower() != host.lower():
-            return location
-        path = match[2] if match[2].startswith("/") else "/" + match[2]
-    if not path.startswith("/"):
+    address, rest = _split_reference(location)
+    match = _match_authority(address)
+    if match is not None and match[1].lower() != host.lower():
         return location
-    depth = target.partition("?")[0].count("/") - 1
-    relative = "../" * depth + path.lstrip("/")
+    path = address if match is None else match[2] or "/"
+    if match is None and _match_scheme(address):
+        return location
+    asked = target.partition("?")[0]
+    if not path.startswith("/"):
+        if not path or not _has_dots(path):
+            return location
+        path = asked[: asked.rfind("/") + 1] + path
+    relative = "../" * (asked.count("/") - 1) + _without_dots(path).lstrip("/") + rest
     # An empty reference would mean the same page, and a first segment with a colon would read as a scheme.
     return relative if _match_plain_segment(relative) else "./" + relative
+
+
+def _split_reference(location: str) -> tuple[str, str]:
+    """Split an address at its query or fragment; what browsers take for slashes, and do not see, is made so before."""
+    text = location.replace("\t", "")
+    if scheme := _match_idle_scheme(text.replace("\\", "/")):
+        # To browsers what follows is relative all the same.
+        text = text[scheme.end() :]
+    end = min((place for place in (text.find("?"), text.find("#")) if place >= 0), default=len(text))
+    return text[:end].replace("\\", "/"), text[end:]
+
+
+def _has_dots(path: str) -> bool:
+    return any(segment.lower().replace("%2e", ".") == ".." for segment in path.split("/"))
+
+
+def _without_dots(path: str) -> str:
+    """Take dot segments out of a path (RFC 3986 section 5.2.4); a dot may be percent-encoded."""
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for segment in segments:
+        plain = segment.lower().replace("%2e", ".")
+        if plain == "..":
+            del kept[-1:]
+        elif plain != ".":
+            kept.append(segment)
+    if segments[-1].lower().replace("%2e", ".") in (".", ".."):
+        kept.append("")
+    return "/" + "/".join(kept)
 
 
 def _dropped(always: frozenset[str], combined: dict[str, str]) -> frozenset[str]:
@@ -140,6 +178,12 @@ def _provenance(request: heads.RequestHead, client_host: str, scheme: str) -> he
     if "x-forwarded-host" not in combined and request.host:
         fields.append(("X-Forwarded-Host", request.host))
     return fields
+
+
+def _cookie_name(set_cookie: str) -> str:
+    """Give the name that a cookie has when it comes back: one without a name is sent as its value alone."""
+    name, _, value = set_cookie.partition(";")[0].partition("=")
+    return name.strip(" \t") or value.partition("=")[0].strip(" \t")
 
 
 def _without_own_cookie(fields: heads.Fields, own_cookie: str) -> heads.Fields:

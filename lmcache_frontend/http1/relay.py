@@ -122,7 +122,7 @@ class _Trip:
         """Write the head for the node, or give it again where the same request has gone this way before."""
         exchange, destination = self.exchange, self.destination
         known = exchange.stream.facts.get("node head")
-        if known is not None and known[0] is exchange.request and known[1] is destination and known[3] == self.own:
+        if known is not None and known[0] is exchange.request and known[1] is destination and known[3] is self.own:
             head: bytes = known[2]
             return head
         fields = forwarding.request_fields(

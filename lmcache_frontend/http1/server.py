@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 TURNED_AWAY_AT_ONCE = 64
 TURNED_AWAY_WITHIN_S = 2.0
 OUT_OF_DESCRIPTORS_PAUSE_S = 0.05
+# Who is refused today may not be tomorrow; and what was asked for stands in the words.
+_OF_ERRORS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
 Handler = Callable[[Exchange], None]
 # Gives a client's connection with TLS, None where that failed and it is closed; it is told whose it is, and seconds.
@@ -234,11 +236,11 @@ def _answer_error(stream: Stream, exchange: Exchange | None, exc: FrontendError)
     body = error_body(exc)
     if exchange is None:
         fields = [("Date", http_date(time.time())), ("Content-Type", "application/json")]
-        fields += [("Content-Length", str(len(body))), *exc.fields, ("Connection", "close")]
+        fields += [("Content-Length", str(len(body))), *_OF_ERRORS, *exc.fields, ("Connection", "close")]
         stream.send(heads.render_response(exc.status, fields) + body)
         return True
     if exchange.started:
         exchange.close_after = True
         return False
-    exchange.respond(exc.status, body, fields=exc.fields)
+    exchange.respond(exc.status, body, fields=(*_OF_ERRORS, *exc.fields))
     return True

@@ -114,7 +114,7 @@ def _match_variable(condition: Condition, facts: Facts) -> Answer:
     if _is_in_doubt(name, facts):
         return Answer(None, f"the variable {name} is kept only masked")
     if operator is Operator.GLOB:
-        return _said(matches(operand, value), f"the variable {name} does not match {operand.text}")
+        return _said(matches(operand, value), f"the variable {name} does not match {_pattern(name, operand)}")
     return _said(value == json.loads(operand), f"the variable {name} has another value")
 
 
@@ -132,11 +132,16 @@ def _match_setting(condition: Condition, facts: Facts) -> Answer:
         return _said(equal(value, json.loads(operand)), f"{is_now}, not {shown(masked(name, json.loads(operand)))}")
     if operator is Operator.GLOB:
         fits = isinstance(value, str) and matches(operand, value)
-        return _said(fits, f"{is_now}, which does not match {operand.text}")
+        return _said(fits, f"{is_now}, which does not match {_pattern(name, operand)}")
     value = number(value)
     bound = "at least" if operator is Operator.AT_LEAST else "at most"
     fits = value is not None and (value >= operand if operator is Operator.AT_LEAST else value <= operand)
     return _said(fits, f"{is_now}, not {bound} {operand}")
+
+
+def _pattern(name: str, glob: Glob) -> str:
+    """Show what a value is compared with; without a wildcard it is the value itself."""
+    return str(masked(name, glob.text))
 
 
 def _match_client(match: Match, address: str) -> Answer:

@@ -19,6 +19,7 @@ from lmcache_frontend.errors import BadRequest, FrontendError
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.http1.fetch import Answer
 from lmcache_frontend.http1.peers import user_name
+from lmcache_frontend.routes.entry_targets import checked
 from lmcache_frontend.routes.services import Services, read_json, respond_json
 
 REFUSED_SHOWN = 50
@@ -53,9 +54,9 @@ def about(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
 def try_connection(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     """Ask what answers at an address, with questions that change nothing; that nothing does is an answer too.
 
-    Raises: BadRequest, NotFound, Conflict.
+    Raises: BadRequest, NotFound, Conflict, Forbidden.
     """
-    node, is_frontend = _meant(services.registry.snapshot, read_json(exchange))
+    node, is_frontend = _meant(services, read_json(exchange))
     asked: list[dict[str, Any]] = []
     ask = _noting(services.ask_node(node), asked)
     identity, reason, children = UNKNOWN, None, None
@@ -121,10 +122,10 @@ def _sources(cluster: Cluster) -> dict[str, Any]:
     }
 
 
-def _meant(cluster: Cluster, entry: dict[str, Any]) -> tuple[Node, bool]:
-    """Give the node that is to be asked, and whether it is to be a frontend."""
+def _meant(services: Services, entry: dict[str, Any]) -> tuple[Node, bool]:
+    """Give the node that is to be asked, and whether it is to be a frontend; what could not be added is not asked."""
     if "node" in entry:
-        return _registered(cluster, entry["node"])
+        return _registered(services.registry.snapshot, entry["node"])
     is_frontend = entry.get("is_proxy", False)
     if not isinstance(is_frontend, bool):
         raise BadRequest("is_proxy is neither true nor false")
@@ -132,7 +133,8 @@ def _meant(cluster: Cluster, entry: dict[str, Any]) -> tuple[Node, bool]:
     if not isinstance(holder, str):
         raise BadRequest("proxy_id is neither a text nor null")
     named = {**entry, "name": entry.get("name") or _UNNAMED}
-    return read_node(named, LOCAL_PROXY if is_frontend else holder, Source.API), is_frontend
+    node = read_node(named, LOCAL_PROXY if is_frontend else holder, Source.API)
+    return checked(node, services.settings), is_frontend
 
 
 def _registered(cluster: Cluster, name: Any) -> tuple[Node, bool]:

@@ -10,10 +10,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from lmcache_frontend.access.rules import READS_SECRETS
 from lmcache_frontend.actions.engine import Record
 from lmcache_frontend.actions.ledger import Progress
 from lmcache_frontend.actions.outcomes import Line
-from lmcache_frontend.audit import Deed
+from lmcache_frontend.audit.deeds import Deed
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.routes.auditing import recording
 from lmcache_frontend.routes.metrics import query_of
@@ -30,7 +31,7 @@ def begin(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     Raises: BadRequest, NotFound, Conflict, ServiceUnavailable.
     """
     progress = services.actions().start(read_json(exchange), _record(exchange, services))
-    exchange.respond_pieces(200, _pieces(exchange, progress), CONTENT_TYPE, _FIELDS)
+    exchange.respond_pieces(200, _pieces(exchange, services, progress), CONTENT_TYPE, _FIELDS)
 
 
 def show(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
@@ -40,7 +41,7 @@ def show(exchange: Exchange, services: Services, parameters: dict[str, str]) -> 
     """
     progress = services.actions().find(parameters["action"])
     if query_of(exchange).get("follow", ["0"])[-1] not in ("", "0", "false"):
-        exchange.respond_pieces(200, _pieces(exchange, progress), CONTENT_TYPE, _FIELDS)
+        exchange.respond_pieces(200, _pieces(exchange, services, progress), CONTENT_TYPE, _FIELDS)
         return
     lines, has_ended = progress.follow(0, 0.0)
     documents = [_head(progress), *map(_line, lines), *([_end(progress)] if has_ended else [])]
@@ -71,11 +72,13 @@ def _record(exchange: Exchange, services: Services) -> Record:
     return record
 
 
-def _pieces(exchange: Exchange, progress: Progress) -> Iterator[bytes]:
+def _pieces(exchange: Exchange, services: Services, progress: Progress) -> Iterator[bytes]:
     yield _encoded(_head(progress))
     position = 0
     while True:
         lines, has_ended = progress.follow(position, LIVENESS_CHECK_S)
+        if not services.gate.still_passes(exchange, READS_SECRETS):
+            return
         position += len(lines)
         if lines:
             yield b"".join(_encoded(_line(line)) for line in lines)

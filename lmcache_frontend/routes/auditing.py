@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from lmcache_frontend.access import rules
 from lmcache_frontend.access.identity import Identity
-from lmcache_frontend.audit import AuditTrail, Deed
+from lmcache_frontend.audit.deeds import Deed
+from lmcache_frontend.audit.trail import AuditTrail
 from lmcache_frontend.errors import FrontendError, PeerClosed
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.routes.services import Services, actor
@@ -75,15 +76,11 @@ def note_sign_in(services: Services, who: Identity) -> None:
     services.state.audit.record(Deed(who.name, who.address, "sign in", "", DONE, f"as {who.role.name.lower()}"))
 
 
-def note_refusals(audit: AuditTrail) -> Callable[[Identity, Exchange, FrontendError], None]:
-    """Give what writes refused requests down."""
-
-    def note(who: Identity, exchange: Exchange, error: FrontendError) -> None:
-        request = exchange.request
-        what = f"{request.method} {request.target.partition('?')[0]}"
-        audit.refuse(Deed(who.name, who.address, what, "", REFUSED, f"{error.status}: {error}"))
-
-    return note
+def note_refusal(audit: AuditTrail, who: Identity, exchange: Exchange, error: FrontendError) -> None:
+    """Write a refused request down."""
+    request = exchange.request
+    what = f"{request.method} {request.target.partition('?')[0]}"
+    audit.refuse(Deed(who.name, who.address, what, "", REFUSED, f"{error.status}: {error}"))
 
 
 def told(target: str) -> str:

@@ -7,7 +7,6 @@ Source of the event stream: the WHATWG HTML standard, section 9.2 (server-sent e
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import math
 import time
@@ -15,12 +14,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from lmcache_frontend.access.rules import READS
 from lmcache_frontend.cluster.adapters.kinds import Kind, Reading, State
 from lmcache_frontend.cluster.adapters.probe import probe
 from lmcache_frontend.cluster.adapters.read import read
 from lmcache_frontend.cluster.model import Node
 from lmcache_frontend.errors import BadRequest, FrontendError, NotFound, ServiceUnavailable
-from lmcache_frontend.fleet.documents import event_document, fleet_document, masked_drift, nodes_with
+from lmcache_frontend.fleet.documents import fleet_document, masked_drift, nodes_with
 from lmcache_frontend.fleet.filters import parse_filter
 from lmcache_frontend.fleet.own_metrics import labels_of
 from lmcache_frontend.fleet.prometheus import fetch_series
@@ -30,7 +30,14 @@ from lmcache_frontend.http1.fetch import ask_url
 from lmcache_frontend.masking import is_secret, masked, masked_mapping
 from lmcache_frontend.routes.auditing import revealed
 from lmcache_frontend.routes.metrics import query_of
-from lmcache_frontend.routes.services import Services, respond_json, respond_json_text
+from lmcache_frontend.routes.services import (
+    Services,
+    compressed,
+    respond_json,
+    respond_json_bytes,
+    respond_json_text,
+    takes_gzip,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +63,13 @@ def fleet(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     if not text and exchange.request.get("if-none-match") == etag:
         exchange.respond(304, fields=(("ETag", etag), ("Cache-Control", "no-cache")))
         return
-    respond_json(exchange, fleet_document(snapshot, matches, _figures(exchange)), fields=(("ETag", etag),))
+    names, fields = _figures(exchange), (("ETag", etag),)
+    if matches is not None:
+        respond_json(exchange, fleet_document(snapshot, matches, names), fields=fields)
+        return
+    texts = services.collector().texts
+    body = texts.fleet(snapshot, names, compress=compressed) if takes_gzip(exchange) else texts.fleet(snapshot, names)
+    respond_json_bytes(exchange, body, fields=fields)
 
 
 def events(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
@@ -227,23 +240,16 @@ def _event_pieces(exchange: Exchange, services: Services) -> Iterator[bytes]:
     before = collector.recent(int(told)) if told.isascii() and told.isdigit() and len(told) < 16 else None
     seen = before or _NOTHING
     now: FleetSnapshot | None = collector.snapshot
-    while not services.is_ending():
+    while not services.is_ending() and services.gate.still_passes(exchange, READS):
         if now is not None and now.number > seen.number:
-            yield _event(seen, now, names)
+            data = collector.texts.event(seen, now, names)
+            yield b"id: %d\nevent: snapshot\ndata: %b\n\n" % (now.number, data)
             seen = now
         elif now is None:
             yield b": still here\n\n"
         if exchange.stream.peer_is_gone():
             return
         now = collector.wait_for(seen.number + 1, KEEP_ALIVE_INTERVAL_S)
-
-
-def _event(before: FleetSnapshot, after: FleetSnapshot, names: frozenset[str] | None) -> bytes:
-    document = event_document(before, after, names)
-    # Who knows nothing, or something too old to tell what is gone since, is to forget what it knows.
-    document["complete"] = before.number == 0
-    data = json.dumps(document, allow_nan=False, separators=(",", ":"))
-    return f"id: {after.number}\nevent: snapshot\ndata: {data}\n\n".encode()
 
 
 def _figures(exchange: Exchange) -> frozenset[str] | None:

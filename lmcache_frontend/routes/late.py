@@ -46,13 +46,27 @@ CONFIGURATION_ROUTES = (
     Route("POST", "/api/config/preview", _later("remote_config", "preview")),
     Route("GET", "/api/config/clients", _later("remote_config", "clients")),
     Route("GET", "/api/config/catalogue", _later("remote_config", "keys")),
-    Route("GET", "/api/audit", _later("remote_config", "audit")),
+    Route("GET", "/api/audit", _later("audit", "entries")),
 )
 
 # For a server of configuration alone: it has no nodes whose metrics it could give.
 CONFIGURATION_METRICS = Route("GET", "/metrics", _later("remote_config", "fetch_metrics"))
 
+NODE_ROUTES = (
+    Route("GET", "/api/nodes", _later("nodes", "tree")),
+    Route("POST", "/api/nodes", _later("nodes", "add_node")),
+    Route("PUT", "/api/nodes/{node}", _later("nodes", "update_node")),
+    Route("DELETE", "/api/nodes/{node}", _later("nodes", "delete_node")),
+    Route("GET", "/api/proxies", _later("nodes", "proxies")),
+    Route("POST", "/api/proxies", _later("nodes", "add_proxy")),
+    Route("GET", "/api/proxies/{proxy}/nodes", _later("nodes", "proxy_nodes")),
+    Route("POST", "/api/proxies/{proxy}/nodes", _later("nodes", "add_node_to_proxy")),
+    Route("GET", "/api/proxies/{proxy}/refresh", _later("nodes", "refresh")),
+    Route("POST", "/api/proxies/{proxy}/refresh", _later("nodes", "refresh")),
+)
+
 ROUTES = (
+    *NODE_ROUTES,
     Route("GET", "/metrics", _later("metrics", "metrics")),
     Route("GET", "/api/sd", _later("metrics", "discovery")),
     Route("GET", "/api/fleet", _later("fleet", "fleet")),

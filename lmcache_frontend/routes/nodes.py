@@ -12,13 +12,15 @@ from lmcache_frontend.errors import BadRequest, NotFound
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.routes.auditing import recording
 from lmcache_frontend.routes.entry_targets import checked, require_no_files
-from lmcache_frontend.routes.services import Route, Services, read_json, respond_json
+from lmcache_frontend.routes.services import Services, read_json, respond_json, sees_secrets
 
 
 def tree(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     """List all proxies with their nodes."""
     settings = services.settings
-    document: dict[str, Any] = {"nodes": write_tree(services.registry.snapshot, settings.host, settings.port)}
+    hides = not sees_secrets(exchange, services)
+    listed = write_tree(services.registry.snapshot, settings.host, settings.port, hides=hides)
+    document: dict[str, Any] = {"nodes": listed}
     if fault := services.state.fault:
         document["store_fault"] = fault
     respond_json(exchange, document)
@@ -38,7 +40,8 @@ def proxy_nodes(exchange: Exchange, services: Services, parameters: dict[str, st
     proxy = services.registry.snapshot.proxies.get(parameters["proxy"])
     if proxy is None:
         raise NotFound(f"no proxy is called {parameters['proxy'][:80]!r}")
-    respond_json(exchange, {"nodes": [write_node(node) for node in proxy.nodes.values()]})
+    hides = not sees_secrets(exchange, services)
+    respond_json(exchange, {"nodes": [write_node(node, hides=hides) for node in proxy.nodes.values()]})
 
 
 def refresh(exchange: Exchange, services: Services, parameters: dict[str, str]) -> None:
@@ -159,17 +162,3 @@ def _proxy_id(entry: dict[str, Any]) -> str | None:
 
 def _respond_done(exchange: Exchange, message: str) -> None:
     respond_json(exchange, {"status": "success", "message": message})
-
-
-ROUTES = (
-    Route("GET", "/api/nodes", tree),
-    Route("POST", "/api/nodes", add_node),
-    Route("PUT", "/api/nodes/{node}", update_node),
-    Route("DELETE", "/api/nodes/{node}", delete_node),
-    Route("GET", "/api/proxies", proxies),
-    Route("POST", "/api/proxies", add_proxy),
-    Route("GET", "/api/proxies/{proxy}/nodes", proxy_nodes),
-    Route("POST", "/api/proxies/{proxy}/nodes", add_node_to_proxy),
-    Route("GET", "/api/proxies/{proxy}/refresh", refresh),
-    Route("POST", "/api/proxies/{proxy}/refresh", refresh),
-)

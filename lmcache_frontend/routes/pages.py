@@ -6,12 +6,13 @@ Files are read into memory once, when the first is asked for, and served by exac
 
 from __future__ import annotations
 
+from functools import cache, partial
 from pathlib import Path
 
 from lmcache_frontend import __version__
 from lmcache_frontend.errors import NotFound, ServiceUnavailable, StartError
 from lmcache_frontend.http1.exchange import Exchange
-from lmcache_frontend.routes.services import Asset, Route, Services, respond_json
+from lmcache_frontend.routes.services import Asset, Route, Services, respond_json, takes_gzip
 
 INDEX = "index.html"
 _TYPES = {
@@ -56,7 +57,9 @@ def load_assets(directory: Path) -> dict[str, Asset]:
         if path.is_file() and path.suffix not in (".py", ".pyc"):
             body = path.read_bytes()
             etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-            assets[path.relative_to(directory).as_posix()] = Asset(body, _content_type(path), etag)
+            assets[path.relative_to(directory).as_posix()] = Asset(
+                body, _content_type(path), etag, cache(partial(_compressed, body))
+            )
     return assets
 
 
@@ -118,6 +121,13 @@ def whoami(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     )
 
 
+def _compressed(body: bytes) -> bytes | None:
+    import gzip
+
+    compressed = gzip.compress(body, 9, mtime=0)
+    return compressed if len(compressed) < len(body) else None
+
+
 def _content_type(path: Path) -> str:
     content_type = _TYPES.get(path.suffix, "application/octet-stream")
     return f"{content_type}; charset=utf-8" if content_type.startswith("text/") else content_type
@@ -129,13 +139,10 @@ def _send(exchange: Exchange, asset: Asset) -> None:
     if asset.etag in [tag.strip().removeprefix("W/") for tag in (request.get("if-none-match") or "").split(",")]:
         exchange.respond(304, fields=fields)
         return
-    body = asset.body
-    if "gzip" in (request.get("accept-encoding") or "") and not asset.content_type.startswith("image/png"):
-        import gzip
-
-        body = gzip.compress(body, 6, mtime=0)
+    compressed = asset.compressed() if takes_gzip(exchange) else None
+    if compressed is not None:
         fields.append(("Content-Encoding", "gzip"))
-    exchange.respond(200, body, asset.content_type, fields)
+    exchange.respond(200, compressed or asset.body, asset.content_type, fields)
 
 
 HEALTH_ROUTES = (

@@ -15,7 +15,6 @@ from lmcache_frontend.access import clients, rules, targets
 from lmcache_frontend.cluster.entries import SOCKET_PATH_LIMIT_BYTES
 from lmcache_frontend.cluster.model import Cluster, Node
 from lmcache_frontend.errors import (
-    BadGateway,
     BadRequest,
     Forbidden,
     FrontendError,
@@ -25,9 +24,8 @@ from lmcache_frontend.errors import (
 )
 from lmcache_frontend.http1.client import Endpoint, resolve
 from lmcache_frontend.http1.exchange import Exchange
-from lmcache_frontend.http1.forwarding import Own
 from lmcache_frontend.http1.relay import Destination, relay
-from lmcache_frontend.routes import auditing
+from lmcache_frontend.routes.node_addresses import NodeAddresses
 from lmcache_frontend.routes.services import Services
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -47,6 +45,7 @@ def by_name(exchange: Exchange, services: Services) -> None:
     if known is not None and known[0] is request and known[1] is cluster:
         _relay(exchange, services, known[2], known[3])
         return
+    _require_reader(exchange, services)
     name, rest = _split(request.target[len("/proxy2/") :])
     way = cluster.find(_decoded(name) if "%" in name else name)
     need = rules.node_need(request.method, rest, is_frontend=way.is_frontend)
@@ -64,6 +63,7 @@ def by_address(exchange: Exchange, services: Services) -> None:
 
     Raises: BadRequest, Forbidden, and what `relay` raises.
     """
+    _require_reader(exchange, services)
     host, rest = _split(exchange.request.target[len("/proxy/") :])
     port_or_socket, target = _split(rest[1:])
     cluster = services.registry.snapshot
@@ -76,7 +76,7 @@ def by_address(exchange: Exchange, services: Services) -> None:
         ):
             # No name can turn out to be a node's: nobody but an operator gets it resolved.
             _check_stranger(exchange, services, wanted)
-        endpoint, node = _pin_down(cluster, wanted)
+        endpoint, node = _pin_down(cluster, wanted, services.node_addresses)
     if node is not None:
         is_frontend = any(proxy.address is node for proxy in cluster.proxies.values())
         need = rules.node_need(exchange.request.method, target, is_frontend=is_frontend)
@@ -87,6 +87,15 @@ def by_address(exchange: Exchange, services: Services) -> None:
     _forward(exchange, services, Destination(endpoint, authority, target), need, STRANGER)
 
 
+def _require_reader(exchange: Exchange, services: Services) -> None:
+    """Let nobody find out by our answers which nodes there are who may not even read.
+
+    Raises: Unauthorized, TooManyRequests, Forbidden.
+    """
+    if not services.gate.passes_anyone(rules.READS):
+        services.gate.authorize(exchange, rules.READS)
+
+
 def _forward(exchange: Exchange, services: Services, destination: Destination, need: rules.Need, label: str) -> None:
     method = exchange.request.method
     if not services.gate.passes_anyone(need):
@@ -95,15 +104,23 @@ def _forward(exchange: Exchange, services: Services, destination: Destination, n
             raise MethodNotAllowed(f"{method[:20]} is not passed on, expected {allowed}", fields=(("Allow", allowed),))
         services.gate.authorize(exchange, need)
         if need.changes:
-            node = label or str(destination.endpoint)
-            auditing.carry_out(
-                exchange, services, destination.target, node, lambda: _relay(exchange, services, destination, label)
-            )
+            _change(exchange, services, destination, label)
             return
         if need.role > rules.Role.VIEWER:
+            from lmcache_frontend.routes import auditing
+
             auditing.note_reading(exchange, services, destination.target, label or str(destination.endpoint))
     _relay(exchange, services, destination, label)
-    if need.changes and (method not in rules.READ_METHODS or "/loglevel?" in destination.target):
+
+
+def _change(exchange: Exchange, services: Services, destination: Destination, label: str) -> None:
+    """Carry out what changes something, write it down, and have the node looked at again."""
+    from lmcache_frontend.routes import auditing
+
+    target = destination.target
+    node = label or str(destination.endpoint)
+    auditing.carry_out(exchange, services, target, node, lambda: _relay(exchange, services, destination, label))
+    if exchange.request.method not in rules.READ_METHODS or "/loglevel?" in target:
         services.collector().renew(label)
 
 
@@ -115,8 +132,9 @@ def _relay(exchange: Exchange, services: Services, destination: Destination, lab
     if "/run_script" in destination.target or "/cache/" in destination.target:
         timeout_s = max(timeout_s, SLOW_TIMEOUT_S)
     try:
-        own = Own(services.gate.own_cookie, services.gate.authorization_is_ours(exchange))
-        relay(exchange, destination, services.pool, node_timeout_s=timeout_s, own=own)
+        relay(
+            exchange, destination, services.pool, node_timeout_s=timeout_s, own=services.gate.own_credentials(exchange)
+        )
         status = exchange.status
     except PeerClosed:
         raise
@@ -168,7 +186,7 @@ def _read_address(host: str, port_or_socket: str) -> Endpoint:
     return Endpoint(name, int(port_or_socket))
 
 
-def _pin_down(cluster: Cluster, wanted: Endpoint) -> tuple[Endpoint, Node | None]:
+def _pin_down(cluster: Cluster, wanted: Endpoint, known: NodeAddresses) -> tuple[Endpoint, Node | None]:
     """Resolve an address that is not a node's as written; give what to connect to, and the node that it is after all.
 
     Raises: BadGateway where the name is unknown.
@@ -182,18 +200,10 @@ def _pin_down(cluster: Cluster, wanted: Endpoint) -> tuple[Endpoint, Node | None
     addresses = [clients.plain_address(address) for address in resolve(wanted.host, wanted.port)]
     for node in cluster.targets.values():
         if node.endpoint.port == wanted.port:
-            for known in _addresses(node.endpoint):
-                if known in addresses:
-                    return node.endpoint._replace(host=known), node
+            for address in known.of(node.endpoint):
+                if address in addresses:
+                    return node.endpoint._replace(host=address), node
     return Endpoint(addresses[0], wanted.port), None
-
-
-def _addresses(endpoint: Endpoint) -> list[str]:
-    """Give the addresses of a node's host; none where the name is unknown just now."""
-    try:
-        return [clients.plain_address(address) for address in resolve(endpoint.host, endpoint.port)]
-    except BadGateway:
-        return []
 
 
 def _need_of_stranger(

@@ -7,12 +7,10 @@ Source of ``/config``: LMCache 0.3.13 to 0.5.6 ask by GET with a JSON body; thei
 from __future__ import annotations
 
 import json
-import math
 import time
 from typing import Any
 
-from lmcache_frontend.access.rules import Role
-from lmcache_frontend.audit import Deed, Wanted
+from lmcache_frontend.audit.deeds import Deed
 from lmcache_frontend.errors import BadRequest, ContentTooLarge, Forbidden, FrontendError
 from lmcache_frontend.exposition.render import TEXT_TYPE, render
 from lmcache_frontend.http1.exchange import Exchange
@@ -21,8 +19,9 @@ from lmcache_frontend.remote_config.catalogue import LATEST, catalogue
 from lmcache_frontend.remote_config.hidden import hidden
 from lmcache_frontend.remote_config.service import LateEdit, RefusedRules
 from lmcache_frontend.remote_config.values import shown, without_doubles
+from lmcache_frontend.routes.auditing import DONE, outcome_of
 from lmcache_frontend.routes.metrics import query_of
-from lmcache_frontend.routes.services import Services, actor, read_json, respond_json
+from lmcache_frontend.routes.services import Services, actor, read_json, respond_json, sees_secrets, whole_number
 
 MOST_LISTED = 1000
 # What our own answers have beside the rules is passed over: one of them can be given back as it came.
@@ -101,7 +100,7 @@ def roll_back(exchange: Exchange, services: Services, _: dict[str, str]) -> None
     body = _read_edit(exchange, _ROLLBACK_FIELDS)
     service = services.state.configuration()
     who, address = actor(exchange, services)
-    target = _number(body.get("to"), "to")
+    target = whole_number(body.get("to"), "to")
 
     def change() -> dict[str, Any]:
         return service.rollback(
@@ -127,7 +126,9 @@ def revision(exchange: Exchange, services: Services, parameters: dict[str, str])
     Raises: BadRequest, NotFound.
     """
     _respond_hidden(
-        exchange, services, services.state.configuration().revision(_number(parameters["revision"], "the revision"))
+        exchange,
+        services,
+        services.state.configuration().revision(whole_number(parameters["revision"], "the revision")),
     )
 
 
@@ -138,8 +139,8 @@ def difference(exchange: Exchange, services: Services, parameters: dict[str, str
     """
     service = services.state.configuration()
     to = query_of(exchange).get("to")
-    end = _number(to[-1], "to") if to else service.rules()["revision"]
-    _respond_hidden(exchange, services, service.diff(_number(parameters["revision"], "the revision"), end))
+    end = whole_number(to[-1], "to") if to else service.rules()["revision"]
+    _respond_hidden(exchange, services, service.diff(whole_number(parameters["revision"], "the revision"), end))
 
 
 def preview(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
@@ -170,45 +171,9 @@ def fetch_metrics(exchange: Exchange, services: Services, _: dict[str, str]) -> 
     exchange.respond(200, render(metrics), TEXT_TYPE, (("Cache-Control", "no-store"),))
 
 
-def audit(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
-    """List who changed what, the newest first; ``?limit=&before=`` page through it.
-
-    ``who``, ``what``, ``node`` and ``outcome`` choose by patterns with ``*``, ``since`` and ``before`` by time.
-
-    Raises: BadRequest.
-    """
-    query = {name: values[-1] for name, values in query_of(exchange).items()}
-    limit = _number(query.get("limit", "100"), "limit")
-    if not 0 < limit <= MOST_LISTED:
-        raise BadRequest(f"limit is {limit}, expected 1 to {MOST_LISTED}")
-    words = {name: query.get(name, "") for name in ("who", "what", "node", "outcome")}
-    page = services.state.audit.entries(
-        limit, Wanted(**words, since=_time(query, "since"), before=_time(query, "before"))
-    )
-    respond_json(exchange, {"entries": page.entries, "next_before": page.next_before})
-
-
-def _time(query: dict[str, str], name: str) -> float | None:
-    text = query.get(name)
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < 1e11:
-        raise BadRequest(f"{name} is {ascii(text)[:40]}, expected seconds since the epoch")
-    return value
-
-
 def _respond_hidden(exchange: Exchange, services: Services, document: dict[str, Any]) -> None:
-    """Respond with a document of rules: whole to operators, who edit it, and without its secrets to others.
-
-    A page of another site is one of the others, whoever's browser shows it.
-    """
-    is_operator = services.gate.identify(exchange).role >= Role.OPERATOR
-    is_foreign = exchange.request.get("sec-fetch-site") in ("cross-site", "same-site")
-    respond_json(exchange, document if is_operator and not is_foreign else hidden(document))
+    """Respond with a document of rules: whole to operators, who edit it, and without its secrets to others."""
+    respond_json(exchange, document if sees_secrets(exchange, services) else hidden(document))
 
 
 def _asked(exchange: Exchange) -> dict[str, Any]:
@@ -242,9 +207,9 @@ def _recorded(services: Services, deed: Deed, change: Any) -> dict[str, Any]:
     try:
         document: dict[str, Any] = change()
     except FrontendError as exc:
-        services.state.audit.record(deed._replace(outcome="refused", detail=str(exc)))
+        services.state.audit.record(deed._replace(outcome=outcome_of(exc.status), detail=str(exc)))
         raise
-    services.state.audit.record(deed._replace(outcome="done", detail=f"revision {document['revision']}"))
+    services.state.audit.record(deed._replace(outcome=DONE, detail=f"revision {document['revision']}"))
     return document
 
 
@@ -258,23 +223,16 @@ def _respond_outcome(exchange: Exchange, change: Any) -> None:
 
 def _page(exchange: Exchange) -> tuple[int, int | None]:
     query = query_of(exchange)
-    limit = _number(query.get("limit", ["100"])[-1], "limit")
+    limit = whole_number(query.get("limit", ["100"])[-1], "limit")
     if not 0 < limit <= MOST_LISTED:
         raise BadRequest(f"limit is {limit}, expected 1 to {MOST_LISTED}")
     before = query.get("before")
-    return limit, _number(before[-1], "before") if before else None
+    return limit, whole_number(before[-1], "before") if before else None
 
 
 def _expected_revision(body: dict[str, Any]) -> int | None:
     value = body.get("expected_revision")
-    return None if value is None else _number(value, "expected_revision")
-
-
-def _number(value: Any, name: str) -> int:
-    text = str(value)
-    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or len(text) > 12:
-        raise BadRequest(f"{name} is {ascii(value)[:40]}, expected a whole number")
-    return int(text)
+    return None if value is None else whole_number(value, "expected_revision")
 
 
 def _text(body: dict[str, Any], name: str) -> str:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from lmcache_frontend.errors import BadRequest
+from lmcache_frontend.errors import BadRequest, Forbidden, FrontendError, TooManyRequests, Unauthorized
 from lmcache_frontend.http1.exchange import Exchange
 from lmcache_frontend.routes.auditing import note_sign_in
 from lmcache_frontend.routes.metrics import query_of
@@ -33,13 +33,28 @@ def sign_out(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
 def follow_invitation(exchange: Exchange, services: Services, _: dict[str, str]) -> None:
     """Exchange the token in the address for a session, and lead to the page, whose address has none.
 
+    A browser is led there with a token that is refused too: the page says why, and asks for another.
+
     Raises: Unauthorized, TooManyRequests, Forbidden.
     """
     token = query_of(exchange).get("token", [""])[-1].strip()
     fields = [("Location", "./"), *_NEVER_KEPT]
     # Whoever only wants to know where it leads is no browser, and is to get no session.
     if token and exchange.request.method == "GET":
-        who, cookie = services.gate.sign_in(exchange, token)
+        try:
+            who, cookie = services.gate.sign_in(exchange, token)
+        except (Unauthorized, TooManyRequests, Forbidden) as exc:
+            if "text/html" not in exchange.request.combined.get("accept", ""):
+                raise
+            exchange.respond(303, fields=(("Location", _told_by_page(exc)), *_NEVER_KEPT))
+            return
         note_sign_in(services, who)
         fields.append(("Set-Cookie", cookie))
     exchange.respond(303, fields=fields)
+
+
+def _told_by_page(error: FrontendError) -> str:
+    """Give the address at which the page tells of a refused token; a fragment is sent to nobody."""
+    if isinstance(error, TooManyRequests):
+        return f"./#/?sign-in=wait&seconds={dict(error.fields).get('Retry-After', '60')}"
+    return "./#/?sign-in=wrong" if isinstance(error, Unauthorized) else "./#/?sign-in=none"

@@ -12,9 +12,12 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from lmcache_frontend.errors import ServiceUnavailable, StartError, UsageError
-from lmcache_frontend.store.protocol import Store
+
+if TYPE_CHECKING:
+    from lmcache_frontend.store.protocol import Store
 
 logger = logging.getLogger(__name__)
 

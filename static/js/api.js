@@ -5,6 +5,12 @@
 export const GONE = "frontend-gone";
 
 /**
+ * The event at `document` that says that the frontend has refused a request (401, 403). `detail.isAsked` says that
+ * somebody waits for it; a listener may set `detail.again` to a promise of whether it is worth sending once more.
+ */
+export const REFUSED = "frontend-refused";
+
+/**
  * What went wrong with a request. `kind` is `http` (an answer with a bad status), `unreached` (a frontend answered in
  * place of the node), `gone` (the frontend cannot be reached), `timeout`, `broken` (the answer ended too soon) or
  * `aborted` (nobody waits for it any more). `answer` is what `request` gives, where there was one.
@@ -20,10 +26,20 @@ export class ApiError extends Error {
 }
 
 /**
- * Send one request and read the whole answer: `{status, text, relayed}`; `relayed` says that the frontend had it from a
- * node. Raises ApiError, also for a status of 400 and up.
+ * Send one request and read the whole answer: `{status, text, relayed, wait_s}`; `relayed` says that the frontend had
+ * it from a node, `wait_s` when to come again. Raises ApiError, also for a status of 400 and up. Where it is refused,
+ * whoever makes a change (or has `asked` to read something) may sign in, unless it is to be `quiet`.
  */
-export async function request(path, { method = "GET", body, signal, timeout_s = 20 } = {}) {
+export async function request(path, options = {}) {
+  try {
+    return await requestOnce(path, options);
+  } catch (error) {
+    if (options.quiet || !await mayAgain(error.answer, options)) throw error;
+    return requestOnce(path, options);
+  }
+}
+
+async function requestOnce(path, { method = "GET", body, signal, timeout_s = 20 }) {
   const control = new AbortController();
   const giveUp = () => control.abort();
   if (signal?.aborted) throw new ApiError("aborted", "aborted");
@@ -58,8 +74,13 @@ export async function requestJson(path, options) {
  * Send a request just as it is given and give whatever comes back: `{status, reason, fields, text, relayed, first_ms,
  * whole_ms}`, the times until the head and until the end. Raises ApiError where no answer comes.
  */
-export async function exchange(path, { method = "GET", fields = {}, body, signal } = {}) {
-  const failed = (kind, message) => (signal?.aborted ? new ApiError("aborted", "aborted") : new ApiError(kind, message));
+export async function exchange(path, options = {}) {
+  const answer = await exchangeOnce(path, options);
+  return await mayAgain(answer, { asked: true }) ? exchangeOnce(path, options) : answer;
+}
+
+async function exchangeOnce(path, { method = "GET", fields = {}, body, signal }) {
+  const failed = failing(signal);
   const begun = performance.now();
   let response;
   try {
@@ -105,10 +126,14 @@ export function openEvents(path, { onSnapshot, onError }) {
  * the answer ends within a line.
  */
 export async function streamLines(path, { method = "GET", body, signal } = {}, onLine) {
-  const failed = (kind, message) => (signal?.aborted ? new ApiError("aborted", "aborted") : new ApiError(kind, message));
-  const response = await open(path, method, body, signal, failed);
-  if (response.status >= 400) {
-    const answer = { status: response.status, text: await response.text(), relayed: isRelayed(response) };
+  const failed = failing(signal);
+  let response = await open(path, method, body, signal, failed);
+  let answer = response.status >= 400 && await answerOf(response);
+  if (await mayAgain(answer, { method })) {
+    response = await open(path, method, body, signal, failed);
+    answer = response.status >= 400 && await answerOf(response);
+  }
+  if (answer) {
     throw new ApiError("http", wordsOf(answer.text) || `status ${answer.status}`, answer);
   }
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -125,13 +150,31 @@ export async function streamLines(path, { method = "GET", body, signal } = {}, o
   if (rest) throw failed("broken", "the answer ended within a line");
 }
 
+/** How errors are made of what was given up meanwhile, perhaps. */
+function failing(signal) {
+  return (kind, message) => (signal?.aborted ? new ApiError("aborted", "aborted") : new ApiError(kind, message));
+}
+
 async function send(path, method, body, signal, failed) {
   const response = await open(path, method, body, signal, failed);
   try {
-    return { status: response.status, text: await response.text(), relayed: isRelayed(response) };
+    return await answerOf(response);
   } catch {
     throw failed("broken", "the answer ended before it was complete");
   }
+}
+
+async function answerOf(response) {
+  const wait_s = Number(response.headers.get("Retry-After")) || 0;
+  return { status: response.status, text: await response.text(), relayed: isRelayed(response), wait_s };
+}
+
+/** Whether what the frontend itself has refused may be sent once more; somebody may have to sign in for that. */
+async function mayAgain(answer, { method = "GET", asked = !["GET", "HEAD"].includes(method) }) {
+  if (!answer || answer.relayed || (answer.status !== 401 && answer.status !== 403)) return false;
+  const detail = { isAsked: asked, again: false };
+  document.dispatchEvent(new CustomEvent(REFUSED, { detail }));
+  return detail.again;
 }
 
 async function open(path, method, body, signal, failed) {

@@ -12,14 +12,15 @@ const PYTHON = /^python_info\{[^}\n]*\bversion="([^"\n]*)"/m;
 /**
  * Make a reader; `changed()` is called when an answer has come. `want(keys, items)` asks for what is not known yet,
  * `again()` lets everything be asked once more, and `retry(key)` a few times what a node could not say (true if there
- * is such a thing), `rest(key)` forgets how often that was; what is known stays.
+ * is such a thing), `rest(key)` forgets how often that was; what is known stays. `setInClear(on)` says whether what is
+ * secret is read as it is.
  * `answer(key, item)` is undefined until it is there, then `{data, read_at}`, or `{reason, absent, forbidden}`, where
  * `absent` says that such a node has none.
  */
 export function makeReader(store, changed) {
   const reader = {
     store, changed, control: new AbortController(), answers: new Map(), tries: new Map(), asked: new Set(),
-    waiting: [], busy: 0,
+    waiting: [], busy: 0, inClear: false,
   };
   return {
     want: (keys, items) => want(reader, keys, items),
@@ -28,6 +29,10 @@ export function makeReader(store, changed) {
       reader.waiting.length = 0;
     },
     retry: (key) => retry(reader, key),
+    setInClear(on) {
+      reader.inClear = on;
+      reader.asked.clear();
+    },
     rest: (key) => reader.tries.delete(key),
     answer: (key, item) => reader.answers.get(idOf(key, item)),
     isReading: () => reader.busy > 0 || reader.waiting.length > 0,
@@ -65,7 +70,7 @@ function next(reader) {
 }
 
 async function read(reader, key, item) {
-  const answer = await tell(() => ask(reader.store, key, item, reader.control.signal));
+  const answer = await tell(() => ask(reader, key, item));
   reader.busy -= 1;
   if (reader.control.signal.aborted) return;
   reader.answers.set(idOf(key, item), { ...answer, read_at: Date.now() / 1000 });
@@ -81,13 +86,13 @@ async function tell(give) {
   try {
     return { data: await give() };
   } catch (error) {
-    return { reason: error.message, absent: error instanceof NotOffered, forbidden: error.status === 403 };
+    return { reason: error.message, absent: error instanceof NotOffered, forbidden: [401, 403].includes(error.status) };
   }
 }
 
 /** Read one item; the release of Python stands among the metrics alone. */
-async function ask(store, key, item, signal) {
-  if (item !== "python") return readItem({ key }, item, signal);
+async function ask({ store, control: { signal }, inClear }, key, item) {
+  if (item !== "python") return readItem({ key }, item, signal, { reveal: inClear && item !== "loggers" });
   const node = store.get().fleet.byKey.get(key);
   // The others' answers say of a silent node that it is; this question would leave a line in the console each time.
   if (node?.level === "unreachable") throw new Error("unreachable");

@@ -2,6 +2,7 @@
 // What of several nodes differs: their answers as entries, and entries side by side, the differences first. Pure.
 
 import { flatten, show } from "./format.js";
+import { holdsMask } from "./masking.js";
 import { KIND_NAMES } from "./nodes.js";
 
 /** The parts of a comparison: `{id, text, items}`, the items being what is read of each node. */
@@ -16,6 +17,15 @@ export const PARTS = [
 
 /** What stands for a key that a node does not have. */
 export const NOTHING = Symbol("nothing");
+
+/** Last parts of keys that are each node's own: they are bound to differ, and must not be made alike. */
+export const OWN_KEYS = new Set([
+  "advertise_ip", "advertise_url", "host", "http_host", "http_port", "instance_id", "internal_api_server_host",
+  "internal_api_server_port_start", "internal_api_server_socket_path_prefix", "listen_url", "lmcache_instance_id",
+  "lmcache_worker_ids", "lmcache_worker_ports", "p2p_host", "p2p_init_ports", "p2p_lookup_ports",
+  "pd_peer_alloc_port", "pd_peer_host", "pd_peer_init_port", "pd_peer_query_port", "pd_proxy_host", "pd_proxy_port",
+  "port", "prometheus_port", "service_instance_id", "shm_name",
+]);
 
 const VERSION = /version$/i;
 const ENGINES = { vllm_version: "vLLM", sglang_version: "SGLang", torch_version: "PyTorch" };
@@ -60,28 +70,32 @@ function versionsOf(state, answer) {
 }
 
 /**
- * Entries side by side: `columns` are what `entriesOf` gave for each node. Gives `{differing, partial, equal}`, lists
- * of `{key, cells, common, odd}`: the value of each node (NOTHING where it has no such key, null where it could not be
- * read), the one that most have, and the places of those unlike it; `partial` are the keys that only some nodes have,
- * with the same value.
+ * Entries side by side: `columns` are what `entriesOf` gave for each node. Gives `{differing, partial, hidden, equal}`,
+ * lists of `{key, cells, isOwn, common, odd}`: the value of each node (NOTHING where it has no such key, null where it
+ * could not be read), whether it is each node's own, the value that most have, and the places of those unlike it;
+ * `partial` are the keys that only some nodes have, with the same value, `hidden` those with masked values.
  */
 export function sideBySide(columns) {
   const known = columns.filter((column) => column?.entries);
   const keys = new Set(known.flatMap(({ entries }) => [...entries.keys()]));
-  const rows = { differing: [], partial: [], equal: [] };
+  const rows = { differing: [], partial: [], hidden: [], equal: [] };
   for (const key of keys) {
     const cells = columns.map((column) => {
       if (!column?.entries) return null;
       return column.entries.has(key) ? column.entries.get(key) : NOTHING;
     });
-    rows[groupOf(cells)].push({ key, cells, ...commonOf(cells) });
+    rows[groupOf(cells)].push({ key, cells, isOwn: OWN_KEYS.has(key.split(".").at(-1)), ...commonOf(cells) });
   }
+  // What is bound to differ comes after what need not.
+  rows.differing.sort((one, other) => one.isOwn - other.isOwn);
   return rows;
 }
 
 function groupOf(cells) {
   const given = cells.filter((cell) => cell !== null && cell !== NOTHING).map(words);
   if (new Set(given).size > 1) return "differing";
+  // What is masked looks alike, which says nothing of what it is.
+  if (given.length > 1 && cells.some((cell) => cell !== NOTHING && holdsMask(cell))) return "hidden";
   return cells.includes(NOTHING) ? "partial" : "equal";
 }
 

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keeps the store fresh while the page is visible: one stream of events, polling where streams fail, and the node list.
 
+import { readWhoami, ROLE_CHANGED } from "./access.js";
 import { GONE, openEvents, requestJson } from "./api.js";
-import { apply, FIGURES, take } from "./fleet.js";
+import { apply, take } from "./fleet.js";
 import { readTree } from "./nodes.js";
+import { eventsPath, readFleet } from "./start.js";
 
 const LIST_EVERY_MS = 30_000;
 const RETRY_MS = 2_000;
 const STREAM_AGAIN_MS = 30_000;
+const DRAWN_MS = 50;
 const READ_S = 15;
 /** How many intervals data may be old before it is called so. */
 export const STALE_INTERVALS = 3;
 // What comes through a stream may be this many intervals late before it is asked for.
 const LATE_INTERVALS = 2;
-const QUERY = `?figures=${FIGURES.join(",")}`;
 // What may be otherwise a moment later.
 const PASSING = new Set(["gone", "unreached", "broken", "timeout"]);
 
@@ -21,6 +23,8 @@ const PASSING = new Set(["gone", "unreached", "broken", "timeout"]);
 export function startFeed(store) {
   const feed = { store, close: null, control: null, timers: {}, heard_at: -Infinity, resting: false };
   document.addEventListener(GONE, () => setLink(store, false));
+  // Events are those of who opened the stream: somebody else opens another.
+  document.addEventListener(ROLE_CHANGED, () => { if (!document.hidden) begin(feed); });
   document.addEventListener("visibilitychange", () => (document.hidden ? stop(feed) : begin(feed)));
   if (!document.hidden) begin(feed);
   return { now: () => readList(feed) };
@@ -55,17 +59,22 @@ function later(feed, name, delay_ms, act) {
 /** Read the fleet where nothing comes through a stream, as some proxies hold streams back; again after an interval. */
 async function poll(feed, signal) {
   const { store } = feed;
+  if (isShut(store)) return;
   const interval_ms = store.newest().interval_s * 1000;
   let ok = performance.now() - feed.heard_at < LATE_INTERVALS * interval_ms;
   if (!ok) {
     ok = await reading(store, async () => {
-      const document = await requestJson(`api/fleet${QUERY}`, { signal, timeout_s: READ_S });
+      const document = await readFleet({ signal });
+      if (signal.aborted) return;
       // What is newest is known only now: the list may have been read meanwhile.
       show(feed, take(store.newest(), document));
     }, "poll");
     if (signal.aborted) return;
     // Back after an outage, the stream is most likely to be had again.
-    if (ok && (feed.wasGone || (!feed.close && !feed.resting))) listen(feed, signal);
+    // What was read is drawn first: opening a stream takes its time.
+    if (ok && (feed.wasGone || (!feed.close && !feed.resting))) {
+      later(feed, "stream", DRAWN_MS, () => listen(feed, signal));
+    }
     feed.wasGone = !ok;
   }
   later(feed, "poll", ok ? store.newest().interval_s * 1000 : RETRY_MS, () => poll(feed, signal));
@@ -77,7 +86,7 @@ function listen(feed, signal) {
   hangUp(feed);
   feed.resting = false;
   clearTimeout(feed.timers.stream);
-  feed.close = openEvents(`api/fleet/events${QUERY}&since=${store.newest().snapshot}`, {
+  feed.close = openEvents(eventsPath(store.newest().snapshot), {
     onSnapshot(event, began_at) {
       feed.heard_at = performance.now();
       setLink(store, true, "stream");
@@ -97,19 +106,13 @@ function listen(feed, signal) {
   });
 }
 
-/** Read who we are (after each outage) and what is listed, with the reason why nothing can be kept, if so. */
+/** Read who we are, as a session may have ended, and what is listed, with the reason why nothing can be kept, if so. */
 async function readList(feed) {
   const { store, control: { signal } } = feed;
   const options = { signal, timeout_s: READ_S };
   const ok = await reading(store, async () => {
-    if (!store.get().whoami || !store.get().link.up) {
-      // An older frontend does not say who we are, and then nothing is known.
-      const whoami = await requestJson("api/whoami", options).catch((error) => {
-        if (error.status !== 404) throw error;
-        return null;
-      });
-      store.set({ whoami });
-    }
+    await readWhoami(store, signal);
+    if (isShut(store) || signal.aborted) return;
     const tree = readTree(await requestJson("api/nodes", options));
     const fleet = store.newest();
     if (JSON.stringify(tree) !== JSON.stringify(pick(fleet, tree))) show(feed, { ...fleet, ...tree });
@@ -122,6 +125,11 @@ function show(feed, fleet) {
   const before = feed.store.newest();
   feed.store.setFleet(fleet);
   if (fleet.nodes.length !== before.nodes.length && before.nodes.length) later(feed, "list", 500, () => readList(feed));
+}
+
+/** Whether there is nothing to be read before somebody has signed in. */
+function isShut(store) {
+  return store.get().whoami?.role === "none";
 }
 
 function pick(fleet, like) {
@@ -137,7 +145,7 @@ async function reading(store, read, how = store.get().link.how) {
   } catch (error) {
     // Behind a reverse proxy, a frontend that is gone shows as 502 to 504.
     if (["gone", "timeout"].includes(error.kind) || (error.status >= 502 && error.status <= 504)) setLink(store, false);
-    else if (error.kind !== "aborted") {
+    else if (error.kind !== "aborted" && error.status !== 401) {
       const fleet = store.newest();
       store.setFleet({ ...fleet, state: fleet.nodes.length ? fleet.state : "failed", reason: error.message });
       if (!error.kind) throw error;

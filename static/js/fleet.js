@@ -3,14 +3,6 @@
 
 import { LOCAL } from "./nodes.js";
 
-/** The figures of each node that are asked for; those of the whole fleet come all. */
-export const FIGURES = [
-  "lookup_hit_rate", "lookup_hit_rate_total", "lookup_hit_rate_l1", "lookup_hit_rate_l2", "retrieve_hit_share",
-  "tokens_requested_per_s", "tokens_hit_per_s", "tokens_stored_per_s", "lookups_per_s", "retrieve_speed_p50",
-  "retrieve_time_p95_s", "cpu_used_bytes", "cpu_capacity_bytes", "cpu_fill", "l1_watermark", "disk_used_bytes",
-  "remote_used_bytes", "evictions_per_s", "failures_per_s",
-];
-
 /** The name that is unique in the fleet, as the server forms it. */
 export function keyOf({ name, proxy }) {
   return proxy === LOCAL ? name : `${proxy}/${name}`;

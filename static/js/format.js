@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Values to words and figures. Pure: no page, no clock of its own.
 
-const USUAL = new Intl.NumberFormat("en", { maximumFractionDigits: 3 });
-const SMALL = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+// Made when first needed: each takes longer than to draw a hundred rows.
+const USUAL = once(() => new Intl.NumberFormat("en", { maximumFractionDigits: 3 }));
+const SMALL = once(() => new Intl.NumberFormat("en", { maximumSignificantDigits: 4 }));
+const TIME = once(() => new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" }));
+const MINUTES = once(() => new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" }));
+const DAY = once(() => new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" }));
 const COUNT_UNITS = ["", "k", "M", "G", "T"];
 const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const MINUTES = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
-const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
 /** A number with thousands separators; fractions keep three places, and four digits below one. */
 export function number(value) {
   if (typeof value !== "number" || !Number.isFinite(value)) return String(value);
-  return (Math.abs(value) < 1 ? SMALL : USUAL).format(value);
+  return (Math.abs(value) < 1 ? SMALL : USUAL)().format(value);
 }
 
 /** A count and its noun: `1 node`, `3 nodes`. */
@@ -70,14 +71,14 @@ export function ago(time, now = Date.now() / 1000) {
 export function clock(time) {
   const date = new Date(time * 1000);
   const isToday = date.toDateString() === new Date().toDateString();
-  return isToday ? TIME.format(date) : `${DAY.format(date)}, ${TIME.format(date)}`;
+  return isToday ? TIME().format(date) : `${DAY().format(date)}, ${TIME().format(date)}`;
 }
 
 /** The same time in short, for an axis: the day at midnight, seconds only where they are `precise` and not zero. */
 export function shortClock(time, precise = false) {
   const date = new Date(time * 1000);
-  if (!precise && date.getHours() + date.getMinutes() === 0) return DAY.format(date);
-  return (precise && date.getSeconds() ? TIME : MINUTES).format(date);
+  if (!precise && date.getHours() + date.getMinutes() === 0) return DAY().format(date);
+  return (precise && date.getSeconds() ? TIME : MINUTES)().format(date);
 }
 
 /** The same time in UTC, to the second. */
@@ -115,6 +116,11 @@ export function matcher(filter) {
     const lower = text.toLowerCase();
     return words.every((word) => lower.includes(word));
   };
+}
+
+function once(make) {
+  let made;
+  return () => (made ??= make());
 }
 
 function pair(seconds, large, largeName, small, smallName) {

@@ -5,7 +5,7 @@ import { keepDrawn } from "./canvas.js";
 import { div, el, replace, setText, span } from "./dom.js";
 import { clock, utc } from "./format.js";
 
-const [HEIGHT, COLUMN_WIDTH, GAP] = [260, 160, 14];
+const [HEIGHT, COLUMN_WIDTH, NARROW_WIDTH, GAP] = [260, 160, 60, 14];
 const ROW = { least: 2, most: 14, split: 5 };
 const LEVELS = ["unreachable", "answering", "degraded", "serving", "healthy"];
 
@@ -52,7 +52,7 @@ function size(strip) {
   const width = strip.canvas.parentElement.clientWidth || 600;
   const rows = Math.max(1, strip.data.rows.length);
   const { height = HEIGHT } = strip.data;
-  const fitting = Math.max(1, Math.floor((width + GAP) / (COLUMN_WIDTH + GAP)));
+  const fitting = Math.max(1, Math.floor((width + GAP) / ((width < 480 ? NARROW_WIDTH : COLUMN_WIDTH) + GAP)));
   const columns = Math.min(fitting, Math.ceil((rows * ROW.least) / height));
   const each = Math.ceil(rows / columns);
   const row = Math.max(each * ROW.least > height ? 1 : ROW.least, Math.min(ROW.most, Math.floor(height / each)));

@@ -32,6 +32,12 @@ export function masked(name, value) {
   return typeof value === "string" ? maskedText(value) : value;
 }
 
+/** Whether the server has hidden something of a value. */
+export function holdsMask(value) {
+  if (typeof value === "string") return value.includes(MASK);
+  return typeof value === "object" && value !== null && Object.values(value).some(holdsMask);
+}
+
 /** Whether anything of a value is hidden. */
 export function isMasked(name, value) {
   return hides(value, masked(name, value));

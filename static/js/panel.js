@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One tab of a node: reads, shows, says in words what is missing, and stops when it is left.
 
+import { ROLE_CHANGED, signInButton } from "./access.js";
 import { runAction } from "./actions.js";
 import { ApiError, request } from "./api.js";
 import { div, para, replace } from "./dom.js";
@@ -17,17 +18,18 @@ export async function readNode({ key, node }, path, signal) {
   try {
     return (await request(nodePath(key, path), { signal })).text;
   } catch (error) {
-    const own = error.kind !== "http" || error.status === 403 || isNodesOwn(error, node);
+    const own = error.kind !== "http" || [401, 403].includes(error.status) || isNodesOwn(error, node);
     throw own ? error : new ApiError("unreached", error.message, error.answer);
   }
 }
 
 /**
  * Read an item of a node through the frontend, whatever the node's kind and release: its data. Raises NotOffered where
- * such a node has none, and ApiError.
+ * such a node has none, and ApiError. With `reveal` what is secret comes in clear, to operators.
  */
-export async function readItem({ key }, item, signal) {
-  const { text } = await request(itemPath(key, item), { signal, timeout_s: 75 });
+export async function readItem({ key }, item, signal, { reveal = false } = {}) {
+  const path = `${itemPath(key, item)}${reveal ? "?reveal=1" : ""}`;
+  const { text } = await request(path, { signal, timeout_s: 75, asked: reveal });
   const { state, reason, data } = looseJson(text);
   if (state === "unsupported") throw new NotOffered(reason);
   // What the node answered begins with the path; everything else says why there was no answer.
@@ -62,17 +64,21 @@ export async function tryTo(context, action, values) {
  * Show what `load(signal)` gives through `render(body, value)`, in `root`.
  * `thing` names it for messages, `since` the LMCache release it came with, `every_ms` reads it again that often.
  * Returns `{update, unmount}`; `update()` reads again. What is on the page stays until the new answer is there. What
- * could not be read is read again once it can be.
+ * could not be read is read again once it can be; `hint(error)` says what may help.
  */
-export function panel(root, { store, key }, { thing, since = null, every_ms = 0, load, render }) {
+export function panel(root, { store, key }, { thing, since = null, every_ms = 0, load, render, hint = () => null }) {
   const body = div("panel-body", para("loading", `Reading ${thing} …`));
   replace(root, body);
   let reading = null;
   let timer = 0;
   let stopWaiting = () => {};
+  const isShut = () => store.get().whoami?.role === "none";
+  // Somebody else may see other things. What was read stays for who has to sign in again.
+  const changedRole = ({ detail }) => { if (!isShut()) detail.waits.push(update()); };
+  document.addEventListener(ROLE_CHANGED, changedRole);
 
   async function update() {
-    unmount();
+    stopReading();
     const mine = new AbortController();
     reading = mine;
     root.setAttribute("aria-busy", "true");
@@ -82,7 +88,7 @@ export function panel(root, { store, key }, { thing, since = null, every_ms = 0,
     } catch (error) {
       if (mine.signal.aborted) return;
       if (!(error instanceof ApiError) && !(error instanceof NotOffered)) console.error(error);
-      replace(body, explain(error, thing, since, update));
+      replace(body, explain(error, thing, since, update), hint(error));
       stopWaiting = whenBack(store, error, update, key);
     }
     if (mine.signal.aborted) return;
@@ -91,14 +97,19 @@ export function panel(root, { store, key }, { thing, since = null, every_ms = 0,
   }
 
   function later() {
-    if (document.hidden || store.get().paused) timer = setTimeout(later, every_ms);
+    if (document.hidden || store.get().paused || isShut()) timer = setTimeout(later, every_ms);
     else update();
   }
 
-  function unmount() {
+  function stopReading() {
     clearTimeout(timer);
     stopWaiting();
     reading?.abort();
+  }
+
+  function unmount() {
+    document.removeEventListener(ROLE_CHANGED, changedRole);
+    stopReading();
   }
 
   update();
@@ -120,8 +131,10 @@ export function explain(error, thing, since, again) {
   if (error.kind !== "http") return failed(failureTitle(error, `Reading ${thing} failed`));
   const said = `The answer was ${error.status}: ${error.message}`;
   switch (error.status) {
+    case 401:
     case 403:
-      return notice("info", `You may not read ${thing} here`, `This is shown to operators only. ${said}`);
+      return notice("info", `You may not read ${thing}`,
+        error.status === 401 ? "It is shown to operators only." : sentence(error.message), signInButton());
     case 404:
     case 405:
       return notice("info", `This node does not offer ${thing}`,

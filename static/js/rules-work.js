@@ -6,14 +6,13 @@ import { draftOf, isSame, readRule, ruleToSend } from "./rules.js";
 
 /** Take the rules of the server (`{revision, rules, …}`) as what is edited; what was edited before is dropped. */
 export function adopt(work, document, find) {
-  Object.assign(work, {
-    base: document, drafts: document.rules.map((rule) => draftOf(rule, find)), open: new Set(), unsaved: false,
-  });
+  putRules(work, document, document.rules, find);
+  work.unsaved = false;
 }
 
 /** Put other rules into the editor, made from the revision of `document`; what is open stays open by its name. */
 export function putRules(work, document, rules, find) {
-  const opened = new Set(work.drafts.filter(({ id }) => work.open.has(id)).map(({ name }) => name));
+  const opened = new Set((work.drafts ?? []).filter(({ id }) => work.open.has(id)).map(({ name }) => name));
   const drafts = rules.map((rule) => draftOf(rule, find));
   const open = new Set(drafts.filter(({ name }) => opened.has(name)).map(({ id }) => id));
   Object.assign(work, { base: document, drafts, open });

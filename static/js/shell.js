@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The header: how the page is connected and how old its data is, pause, who the reader is, and colours.
 
-import { replace, setAttribute, setText } from "./dom.js";
+import { endedLine } from "./access.js";
+import { replace, setAttribute, setText, span } from "./dom.js";
 import { STALE_INTERVALS } from "./feed.js";
 import { clock, duration, utc } from "./format.js";
+import { loadStyle } from "./styles.js";
 import { icon } from "./widgets.js";
 
 const TICK_MS = 1000;
@@ -12,11 +14,16 @@ const TICK_MS = 1000;
 export function startShell(store) {
   const part = (id) => document.getElementById(id);
   const parts = Object.fromEntries(
-    ["link", "link-text", "link-said", "outage", "banner", "role", "pause", "theme"].map((id) => [id, part(id)]));
+    ["link", "link-text", "link-said", "outage", "banner", "ended", "role", "pause", "theme"]
+      .map((id) => [id, part(id)]));
   applyTheme(store.get().theme);
   parts.theme.value = store.get().theme;
   parts.theme.addEventListener("change", () => store.setTheme(parts.theme.value));
   parts.pause.addEventListener("click", () => store.setPaused(!store.get().paused));
+  parts.role.addEventListener("click", async () => {
+    const [{ toggleWho }] = await Promise.all([import("./who.js"), loadStyle("access")]);
+    toggleWho(store, parts.role);
+  });
   const redraw = () => draw(parts, store);
   store.subscribe(redraw);
   redraw();
@@ -24,7 +31,7 @@ export function startShell(store) {
 }
 
 function draw(parts, store) {
-  const { link, whoami, fleet, theme, paused } = store.get();
+  const { link, whoami, ended, fleet, theme, paused } = store.get();
   applyTheme(theme);
   const [state, text] = linkState(store);
   // Said aloud is what changes, not each second of age.
@@ -40,16 +47,33 @@ function draw(parts, store) {
   parts.banner.hidden = !fleet.store_fault;
   setText(parts.banner, fleet.store_fault ? `Nothing can be kept: ${fleet.store_fault}` : "");
   drawPause(parts.pause, paused);
-  parts.role.hidden = !whoami;
-  if (whoami) {
-    setText(parts.role, whoami.read_only ? "read-only" : whoami.role);
-    parts.role.title = `You are ${whoami.role} here (${whoami.how}). Frontend ${whoami.version}.`;
-  }
+  drawEnded(parts.ended, ended);
+  drawRole(parts.role, whoami);
+}
+
+function drawEnded(place, ended) {
+  if (place.hidden === !ended) return;
+  place.hidden = !ended;
+  replace(place, ended && endedLine());
+}
+
+/** Who the reader is: the role, and the name where somebody has signed in. */
+function drawRole(place, whoami) {
+  place.hidden = !whoami;
+  const shape = JSON.stringify(whoami);
+  if (!whoami || place.dataset.shape === shape) return;
+  place.dataset.shape = shape;
+  const role = whoami.role === "none" ? "not signed in" : whoami.role;
+  const hasName = whoami.how === "session" || whoami.how === "token";
+  replace(place, span("role-name", whoami.read_only ? "read-only" : role),
+    hasName && span("role-name role-who muted", whoami.name), icon("next"));
+  place.title = `You are ${role} here. Press for what that allows.`;
 }
 
 /** `[mark, words]`: what is shown may be old because nothing came, or because the reader wants it so. */
 function linkState(store) {
-  const { link, fleet, paused } = store.get();
+  const { link, whoami, fleet, paused } = store.get();
+  if (whoami?.role === "none") return ["stale", "Not signed in"];
   if (link.up === null) return ["waiting", "Connecting"];
   const age_s = (Date.now() - fleet.received_at) / 1000;
   const old = fleet.received_at ? duration(Math.floor(age_s)) : "";

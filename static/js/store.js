@@ -15,7 +15,7 @@ export const NO_FLEET = {
  */
 export function createStore() {
   let state = {
-    link: { up: null, since: Date.now(), read_at: 0, how: null }, whoami: null, fleet: NO_FLEET,
+    link: { up: null, since: Date.now(), read_at: 0, how: null }, whoami: null, ended: false, fleet: NO_FLEET,
     drafts: new Map(), rules: { unsaved: false }, theme: readTheme(), paused: false,
   };
   let newest = NO_FLEET;
@@ -71,14 +71,6 @@ export function isUnsaved(draft) {
 /** Whether anything that can still be saved is not. */
 export function anyUnsaved({ drafts, rules, fleet }) {
   return rules.unsaved || [...drafts].some(([key, draft]) => fleet.byKey.has(key) && isUnsaved(draft));
-}
-
-/** Why this reader may not change things, or null; until the server has said who it is, null (it decides anyway). */
-export function whyNot({ whoami }) {
-  if (!whoami || (whoami.role === "operator" && !whoami.read_only)) return null;
-  if (whoami.read_only) return "This frontend is read-only: it was started so that nothing can be changed through it.";
-  return "You are a viewer here: you can read, but changes need an operator. "
-    + "Open this page on the machine the frontend runs on, for instance through ssh -L.";
 }
 
 function keepTheme(theme) {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import sys
 import time
@@ -18,7 +17,18 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from tests.bench.processes import HOST, Command, MeasureError, Running, cpu_s, fetch, free_port, memory, started
+from tests.bench.processes import (
+    HOST,
+    Command,
+    MeasureError,
+    Running,
+    cpu_s,
+    fetch,
+    free_port,
+    memory,
+    service_environment,
+    started,
+)
 from tests.bench.report import Budget, Line
 from tests.bench.rows import Plan
 
@@ -224,8 +234,7 @@ def _demo_command(plan: Plan, nodes: int) -> Command:
 
 def _command(plan: Plan, name: str, *flags: str) -> Command:
     port = free_port()
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("LMCACHE_")}
-    environment["XDG_STATE_HOME"] = str(plan.directory / "state")
+    environment = service_environment(plan.directory / "state")
     listen = ["--port", str(port), "--host", HOST]
     arguments = [sys.executable, "-m", "lmcache_frontend", *listen, *flags]
     return Command(name, arguments, port, "/health", Path(plan.checkout), environment)

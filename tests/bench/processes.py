@@ -55,6 +55,16 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def service_environment(state_home: Path) -> dict[str, str]:
+    """Give the variables that our service is started with: ours, without what would make its start another one's.
+
+    Without its modules compiled a start would be one that nobody has twice.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LMCACHE_")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**environment, "XDG_STATE_HOME": str(state_home)}
+
+
 @contextmanager
 def started(command: Command, log_directory: Path) -> Iterator[Running]:
     """Start a server, wait for its first answer, and end it and its children when the block is left.

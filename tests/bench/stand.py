@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.bench.processes import HOST, Command, MeasureError, Running, fetch, free_port, started
+from tests.bench.processes import HOST, Command, MeasureError, Running, fetch, free_port, service_environment, started
 
 NGINX = "nginx"
 VERSION_BODY = b'"0.5.6-g3e11e108"'
@@ -152,8 +152,7 @@ def frontend_command(directory: Path, checkout: Path, node_port: int) -> Command
     port = free_port()
     nodes = json.dumps([{"name": NODE_NAME, "host": HOST, "port": node_port}])
     flags = ["--port", str(port), "--host", HOST, "--nodes", nodes]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("LMCACHE_")}
-    environment["XDG_STATE_HOME"] = str(directory / "state")
+    environment = service_environment(directory / "state")
     arguments = [sys.executable, "-m", "lmcache_frontend", *flags]
     return Command("lmcache_frontend", arguments, port, "/health", checkout, environment)
 

@@ -24,6 +24,8 @@ _IS_DRAWN = """
 const panel = document.querySelector("#panel");
 return !document.querySelector(".loading, [aria-busy]") && (!panel || panel.innerText.trim().length > 0);
 """
+# What is in the page is seen a frame later.
+_SHOWN = "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
 NARROW = (360, 740)
 TABS = (
     *("overview", "metrics", "threads", "loglevel", "config", "meta", "inference", "environment"),
@@ -78,7 +80,10 @@ def take(browser: Browser, address: str, path: Path) -> None:
     browser.open("about:blank")
     browser.open(address)
     browser.find("#link[data-link='up']")
-    browser.wait(lambda: browser.run(_IS_DRAWN), f"the view {path.stem} to be loaded", 40)
+    # A view may rest between two things that it reads.
+    browser.wait(
+        lambda: all(browser.run(_IS_DRAWN) and browser.run(_SHOWN) for _ in range(3)), f"the view {path.stem}", 40
+    )
     browser.screenshot(path)
 
 

@@ -94,10 +94,14 @@ def test_a_part_alone_is_shown_and_secrets_stay_masked(page: Browser, fleet: str
     open_compare(page, fleet, "demo1_worker0", ODD)
     assert page.all("[data-part='environment']") == []
     page.click(".chips button", "Environment")
+    page.click("[data-part='environment'] .compare-fold button", "may be the same or not")
     page.find(ROW.format("environment", "HF_TOKEN"))
     assert "part=environment" in page.run(HASH)
     assert page.all("[data-part='versions']") == []
     assert "********" in cells(page, "environment", "HF_TOKEN")[0]
+    assert "not-a-real-token" not in page.page_text()
+    page.click("[data-part='environment'] .compare-fold button", "Compare them")
+    page.wait(lambda: "may be the same or not" not in page.page_text())
     assert "not-a-real-token" not in page.page_text()
     page.find("input[placeholder='Search keys and values']").type("not-a-real-token")
     page.wait(lambda: not page.all("[data-part='environment'] tr[data-key]"))
@@ -158,6 +162,17 @@ def test_where_the_fleet_differs_is_offered_explained_and_mended(page: Browser, 
     page.find(ROW.format("configuration", "min_retrieve_tokens"), "8192")
 
 
+def test_what_is_each_nodes_own_comes_last_and_is_not_made_alike(page: Browser, fleet: str) -> None:
+    open_compare(page, fleet, ODD, "demo_worker0", "demo1_worker0")
+    page.find(READ)
+    rows = "return [...document.querySelectorAll('[data-part=configuration] .differs')].map(row => row.dataset.key)"
+    keys = page.wait(lambda: "lmcache_instance_id" in page.run(rows) and page.run(rows), "the keys that differ")
+    assert keys[0] == "min_retrieve_tokens"
+    own = page.find(ROW.format("configuration", "lmcache_instance_id"))
+    assert "each its own" in own.text
+    assert "Make alike" not in own.text
+
+
 def test_names_with_commas_and_percents_and_long_values_are_compared(page: Browser, fleet: str) -> None:
     names = ("a,b %2C", "<b>שלום</b> 🐙")
     conf = json.dumps({"chunk_size": 256, "note": "x" * 10_000, "extra": {"<i>": 1}})
@@ -207,11 +222,14 @@ def test_a_node_that_is_silent_is_said_and_read_when_it_is_back(browser: Browser
 def test_a_viewer_compares_what_viewers_may_read(browser: Browser, fleet: str) -> None:
     with forwarding(fleet, fields={"X-Forwarded-For": "203.0.113.9"}) as address:
         open_compare(browser, address, "demo_worker0", "demo_mp0")
-        browser.find("[data-part='configuration'] .compare-part", "Shown to operators only")
+        browser.find("[data-part='configuration'] .compare-part", "differ")
         browser.find(ROW.format("versions", "Kind"), "MP server")
-        assert browser.all("button[aria-label^='Make']") == []
+        open_compare(browser, address, "demo_worker0", "demo_worker1", more="&part=environment&open=environment-hidden")
+        browser.find("[data-part='environment'] .compare-fold", "may be the same or not")
+        browser.find(ROW.format("environment", "HF_TOKEN"), "********")
         open_compare(browser, address)
-        browser.find(".drift .notice", "operators only")
+        browser.find(".drift table, .drift .muted")
+        assert browser.all(".drift .notice") == []
         browser.open("about:blank")
     browser.console()
 

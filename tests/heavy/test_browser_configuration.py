@@ -463,11 +463,15 @@ def test_a_viewer_is_told_calmly(page: Browser, service: str) -> None:
     with forwarding(service, fields=STRANGER) as address:
         for part in PARTS:
             open_part(page, address, part)
-            page.find(".notice-info", "You may not read")
+            page.find("#panel .notice-info, #panel .card, #panel .empty")
+            assert ("You may not read" in page.page_text()) == (part == "audit")
             assert not page.all(".notice-bad")
+        open_part(page, address, "rules")
+        page.find(".lock-note", "You cannot change the rules")
+        assert not page.find(".tools button.primary", "Add a rule").enabled
         page.open("about:blank")
-        # The browser notes each of these answers.
-        assert any("403" in entry["message"] for entry in page.console())
+        # The browser notes that the audit trail is not for viewers, and nothing else.
+        assert all("/api/audit" in entry["message"] for entry in page.console())
 
 
 def test_names_of_others_do_not_run_and_nothing_is_wider_than_a_phone(page: Browser, service: str) -> None:

@@ -14,8 +14,22 @@ from tests.helpers.dashboard import ask, running_frontend
 from tests.helpers.webdriver import Browser
 
 MENDED_S = 40.0
-ROWS = "return [...document.querySelectorAll('.rows .row')].map(r => [r.dataset.key, Boolean(r.querySelector('.why'))])"
-FAULTS = ("frozen", "bypassed", "slow", "drift", "stale-metrics")
+ROWS = "return [...document.querySelectorAll('.rows .row')].map(r => [r.dataset.key, !!r.querySelector('.row-why')])"
+FAULTS = ("frozen", "bypassed", "slow", "drift", "stale-metrics", "late-thread", "stranger", "old-version")
+TAB, ENTER = "\ue004", "\ue007"
+TABS_AT_MOST = 60
+KEYS = "return [...document.querySelectorAll('.conf tr[data-key]')].map(row => row.dataset.key)"
+
+SIGNED = "return [...document.querySelectorAll('.rows .row:has(.row-sign)')].map(row => row.dataset.key)"
+# The nodes of each group in sight, group by group.
+GROUPS = """
+const groups = [];
+for (const row of document.querySelectorAll(".rows .row")) {
+  if (row.dataset.group) groups.push([]);
+  else groups.at(-1)?.push(row.dataset.key);
+}
+return groups;
+"""
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +75,20 @@ def is_told(page: Browser, node: str, text: str) -> bool:
     return any(text in item.text and node in item.text for item in page.all(".problem-item"))
 
 
+def press(page: Browser, key: str) -> None:
+    actions = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+    page.command("POST", "actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
+
+
+def go_to(page: Browser, css: str) -> None:
+    """Press Tab until the keyboard is on what matches."""
+    for _ in range(TABS_AT_MOST):
+        press(page, TAB)
+        if page.run("return document.activeElement.matches(arguments[0])", css):
+            return
+    raise AssertionError(f"{css} is not reached by {TABS_AT_MOST} times Tab")
+
+
 def test_nodes_with_problems_come_first_and_say_which(page: Browser, sick: str) -> None:
     page.open(sick)
     page.find(".rows .row")
@@ -74,13 +102,65 @@ def test_nodes_with_problems_come_first_and_say_which(page: Browser, sick: str) 
     page.wait(in_order, "the sick nodes at the top", MENDED_S)
 
 
-def test_a_frozen_node(page: Browser, sick: str) -> None:
-    node = find(page, sick, "it is frozen")
-    page.find(".node-problems", "it is frozen")
-    open_tab(page, "backends")
-    page.click("[data-card=freeze] button", "Unfreeze")
+def test_by_keyboard_alone_from_the_problem_to_the_cure(page: Browser, sick: str) -> None:
+    page.open(sick)
+    node = page.wait(lambda: node_with(sick, "it is frozen"), "a frozen node", MENDED_S)
+    page.find(".problem-node", node)
+    go_to(page, f".problem-node[href*='{node}?']")
+    press(page, ENTER)
+    page.find("[data-card=freeze] button", "Unfreeze")
+    go_to(page, "[data-card=freeze] button")
+    press(page, ENTER)
     page.wait(lambda: '"freeze": false' in ask(sick, f"proxy2/{node}/freeze/status"), "the node to be thawed")
+    page.find("[data-card=freeze] button", "Freeze")
+    assert page.run("return document.activeElement.textContent") == "Freeze"
     wait_until_mended(page, node, "it is frozen")
+
+
+def test_the_name_of_a_sick_node_bears_a_sign(page: Browser, sick: str) -> None:
+    page.open(sick)
+    page.wait(lambda: node_with(sick, "is bypassed"), "a node with a problem", MENDED_S)
+    page.wait(lambda: node_with(sick, "is bypassed") in page.run(SIGNED), "the sign", MENDED_S)
+
+
+def test_groups_with_sick_nodes_come_first(page: Browser, sick: str) -> None:
+    page.open(f"{sick}#/?group=instance")
+    node = page.wait(lambda: node_with(sick, "is late"), "a late thread", MENDED_S)
+
+    def in_order() -> bool:
+        groups = page.run(GROUPS)
+        told = {problem["node"] for problem in json.loads(ask(sick, "api/fleet"))["problems"] if problem["node"]}
+        marks = [bool(told & set(keys)) for keys in groups]
+        return any(node in keys for keys in groups) and marks == sorted(marks, reverse=True)
+
+    page.wait(in_order, "the groups with sick nodes at the top", MENDED_S)
+
+
+def test_a_late_thread_leads_to_its_stack(page: Browser, sick: str) -> None:
+    node = find(page, sick, "is late")
+    page.click(".to-stack")
+    page.find("#tab-threads[aria-selected='true']")
+    page.wait(lambda: [name.text for name in page.all("#panel .thread-name")] == ["PinMonitor-thread"], "its stack")
+    page.find(".node-why a", "Periodic threads").click()
+    page.find("#tab-periodic[aria-selected='true']")
+    assert node in page.run("return location.hash")
+
+
+def test_what_is_not_lmcache_is_deleted(page: Browser, sick: str) -> None:
+    node = find(page, sick, "nothing that is LMCache's")
+    page.click(".node-links a", "Manage")
+    page.wait(lambda: [link.text for link in page.all(".manage .node-link")] == [node], "only this node")
+    page.click(f"button[aria-label='Delete {node}']")
+    page.click("dialog[open] button", "Delete")
+    page.wait(lambda: node not in ask(sick, "api/nodes"), "the node to be gone")
+    wait_until_mended(page, node, "nothing that is LMCache's")
+
+
+def test_an_odd_release_leads_to_the_node_and_to_the_others(page: Browser, sick: str) -> None:
+    node = find(page, sick, "several versions of LMCache run")
+    page.find(".node-problems a", "Compare versions").click()
+    page.find(".page-head", "Compare nodes")
+    assert f"nodes={node}" in page.run("return location.hash")
 
 
 def test_a_node_that_passes_its_backend_by(page: Browser, sick: str) -> None:
@@ -104,6 +184,7 @@ def test_a_node_that_logs_too_much(page: Browser, sick: str) -> None:
 
 def test_a_node_configured_unlike_the_others(page: Browser, sick: str) -> None:
     node = find(page, sick, "min_retrieve_tokens")
+    page.wait(lambda: page.run(KEYS) == ["min_retrieve_tokens"], "only the key that differs", MENDED_S)
     open_tab(page, "config")
     row = ".grid tr[data-key='min_retrieve_tokens']"
     page.find(row, "8192")
@@ -120,7 +201,8 @@ def test_a_node_configured_unlike_the_others(page: Browser, sick: str) -> None:
 
 def test_a_node_whose_metrics_are_broken(page: Browser, sick: str) -> None:
     node = find(page, sick, "metrics: answered 500")
-    open_tab(page, "backends")
+    page.click("#panel a", "Backends and cache")
+    page.find("#tab-backends[aria-selected='true']")
     page.click("[data-card=counters] button", "Set to zero")
     page.click("dialog button.primary", "Set to zero")
     wait_until_mended(page, node, "metrics: answered 500")

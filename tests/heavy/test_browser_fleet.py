@@ -160,6 +160,17 @@ def test_list_sorts_both_ways_and_keeps_what_has_no_value_last(page: Browser, fl
     page.wait(lambda: "scheduler" in names(page)[-1] or "scheduler" in names(page)[-2])
 
 
+def test_the_arrow_goes_from_the_filter_to_the_list(page: Browser, fleet: str) -> None:
+    open_fleet(page, fleet)
+    press(page, "/")
+    assert page.run("return document.activeElement.type") == "search"
+    press(page, DOWN)
+    first = names(page)[0]
+    assert focus(page) == first
+    press(page, ENTER)
+    page.find("h1", first)
+
+
 def test_list_groups_and_folds(page: Browser, fleet: str) -> None:
     open_fleet(page, fleet, "#/?group=kind")
     page.find(".group-row", f"{WORKERS} nodes")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from lmcache_frontend.access.identity import Identity
 from lmcache_frontend.access.rules import Role
 from lmcache_frontend.actions.service import Actions
-from lmcache_frontend.audit import Deed
+from lmcache_frontend.audit.deeds import Deed
 from lmcache_frontend.cluster.model import LOCAL_PROXY, Node
 from lmcache_frontend.cluster.registry import Registry
 from lmcache_frontend.errors import NotFound
@@ -45,7 +45,10 @@ class ActionsBench:
         )
         self.services: Any = SimpleNamespace(
             actions=lambda: self.actions,
-            gate=SimpleNamespace(identify=lambda exchange: Identity(Role.OPERATOR, "local", "local", "127.0.0.1")),
+            gate=SimpleNamespace(
+                identify=lambda exchange: Identity(Role.OPERATOR, "local", "local", "127.0.0.1"),
+                still_passes=lambda exchange, need: True,
+            ),
             state=SimpleNamespace(audit=SimpleNamespace(record=self.deeds.append)),
         )
         self.server = Server(("127.0.0.1", 0), self.handle)

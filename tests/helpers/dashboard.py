@@ -164,7 +164,7 @@ def _address_from(process: subprocess.Popen[str]) -> str:
     said = []
     for line in process.stdout:
         said.append(line)
-        found = re.search(r"http://\S+", line)
+        found = re.search(r"https?://\S+", line)
         if found:
             return found.group()
     raise AssertionError(f"the frontend did not start: {''.join(said)}")

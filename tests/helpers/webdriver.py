@@ -38,19 +38,22 @@ BROWSER_ARGUMENTS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
-    # Nothing but this machine can be reached: a request to another host fails, and the console says so.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 
 
 Value = TypeVar("Value")
 _TO_THE_MIDDLE = "arguments[0].scrollIntoView({ block: 'center', behavior: 'instant' })"
 _TRIES = 10
+_STARTS = 4
 _PASSING = ("stale element", "no such element", "element click intercepted")
 
 
 class WebDriverError(Exception):
     """The browser refused a command; the message holds its own words."""
+
+
+class _NotStartedError(WebDriverError):
+    """The driver ended, or said nothing, before it listened."""
 
 
 def missing_browser() -> str | None:
@@ -98,8 +101,8 @@ class Element:
 
     @property
     def enabled(self) -> bool:
-        """Whether a control can be used."""
-        return bool(self._get("enabled"))
+        """Whether a control can be used; one that is disabled with its reason cannot."""
+        return bool(self._get("enabled")) and self.attribute("aria-disabled") != "true"
 
     def attribute(self, name: str) -> str | None:
         """Give an attribute as it stands in the page."""
@@ -251,25 +254,34 @@ class Browser:
 @contextmanager
 def running_driver() -> Iterator[Driver]:
     """Start chromedriver on a free port; end it, and what it started, by pid."""
-    process = subprocess.Popen(
-        [shutil.which("chromedriver") or "chromedriver", "--port=0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield Driver(_port_of(process))
-    finally:
-        _end(process)
+    for remaining in reversed(range(_STARTS)):
+        process = subprocess.Popen(
+            [shutil.which("chromedriver") or "chromedriver", "--port=0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield Driver(_port_of(process))
+            return
+        except _NotStartedError:
+            # It takes a port that is free for IPv4 and fails where that is taken for IPv6.
+            if not remaining:
+                raise
+        finally:
+            _end(process)
 
 
 @contextmanager
-def browsing(driver: Driver) -> Iterator[Browser]:
-    """Open a browser with an empty profile; close it and remove the profile at the end."""
+def browsing(driver: Driver, *, names: tuple[str, ...] = ()) -> Iterator[Browser]:
+    """Open a browser with an empty profile, to which some names mean this machine; close it and remove the profile."""
+    # Nothing but this machine can be reached: a request to another host fails, and the console says so.
+    known = "".join(f"MAP {name} 127.0.0.1, " for name in names)
+    resolving = f"--host-resolver-rules={known}MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     with tempfile.TemporaryDirectory(prefix="lmcache-frontend-browser-", ignore_cleanup_errors=True) as profile:
-        options = {"args": [*BROWSER_ARGUMENTS, f"--user-data-dir={profile}"]}
+        options = {"args": [*BROWSER_ARGUMENTS, resolving, f"--user-data-dir={profile}"]}
         binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
         if binary:
             options["binary"] = binary  # type: ignore[assignment]
@@ -293,7 +305,7 @@ def _port_of(process: subprocess.Popen[str]) -> int:
             return int(found.group(1))
         if not line:
             break
-    raise WebDriverError("chromedriver did not start")
+    raise _NotStartedError("chromedriver did not start")
 
 
 def _end(process: subprocess.Popen[str]) -> None:

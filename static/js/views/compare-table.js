@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The comparison as a table: a column a node, a row a key; what differs comes first, what is equal is folded away.
 
+import { needing } from "../access.js";
 import { actionDialog } from "../actions.js";
 import { NOTHING, words } from "../comparing.js";
 import { append, div, el, replace, span } from "../dom.js";
 import { ago, count, matcher, number } from "../format.js";
-import { isMasked, masked } from "../masking.js";
+import { holdsMask, isMasked, masked } from "../masking.js";
 import { isInProcess } from "../nodes.js";
 import { sentence } from "../panel.js";
 import { nodeHref } from "../router.js";
-import { whyNot } from "../store.js";
 import { button, data, icon, levelText } from "../widgets.js";
 
 const TABS = {
@@ -17,6 +17,7 @@ const TABS = {
 };
 const FOLDS = {
   partial: (amount) => `${count(amount, "key")} that only some have, with the same value`,
+  hidden: (amount) => `${count(amount, "key")} whose masked values may be the same or not`,
   equal: (amount) => `${number(amount)} equal ${amount === 1 ? "key" : "keys"}`,
   alone: (amount) => `${count(amount, "key")} of the one node that could be read`,
 };
@@ -36,16 +37,15 @@ export function compareTable(view, change) {
 }
 
 function draw(state, columns, parts, options) {
-  const reason = whyNot(state.view.store.get());
   const shape = JSON.stringify([
     columns.map(({ key, state: node }) => [key, node?.level, node?.kind]), options.q, options.part, [...options.open],
-    Boolean(reason), parts.map(({ entries }) => entries.map((one) => one?.read_at ?? one?.reason
+    parts.map(({ entries }) => entries.map((one) => one?.read_at ?? one?.reason
       ?? (one?.entries && [...one.entries].join()))),
   ]);
   if (shape === state.shape) return;
   state.shape = shape;
   const focused = document.activeElement?.dataset?.focus;
-  const ways = { ...state, columns, options, mayChange: !reason, accepts: matcher(options.q) };
+  const ways = { ...state, columns, options, accepts: matcher(options.q) };
   replace(state.head, headRow(columns));
   replace(state.table, state.head, parts.map((part) => partBody(part, ways)));
   if (focused) state.table.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
@@ -67,14 +67,15 @@ function partBody({ id, text, entries, rows }, ways) {
   const body = el("tbody", { role: "rowgroup", dataset: { part: id } },
     partHead({ id, text, entries, rows, total }, columns),
     some.differing.map((row) => differingRow(row, id, ways)));
-  for (const fold of ["partial", "equal"]) {
+  for (const fold of ["partial", "hidden", "equal"]) {
     if (!some[fold].length) continue;
     const name = `${id}-${fold}`;
     // What is searched for is to be seen.
     const isOpen = Boolean(options.q) || options.open.has(name);
     const told = entries.filter((one) => one?.entries).length < 2 ? FOLDS.alone : FOLDS[fold];
     const rowOf = (row) => (fold === "equal" && !row.cells.includes(null) ? equalRow : plainRow)(row, columns);
-    append(body, foldRow(name, told(some[fold].length), isOpen, ways), isOpen && some[fold].map(rowOf));
+    append(body, foldRow(name, told(some[fold].length), isOpen, { ...ways, isHidden: fold === "hidden" }),
+      isOpen && some[fold].map(rowOf));
   }
   return body;
 }
@@ -87,10 +88,10 @@ function partHead({ id, text, entries, rows, total }, columns) {
   const isForbidden = faults.length === columns.length && faults.every(({ forbidden }) => forbidden);
   return el("tr", { role: "row", class: "compare-part" },
     el("th", { role: "rowheader", scope: "rowgroup", colspan: columns.length + 1 }, div("compare-part-head",
-      el("h2", {}, text), span("muted", waiting ? "Reading …" : isForbidden ? "Shown to operators only"
+      el("h2", {}, text), span("muted", waiting ? "Reading …" : isForbidden ? "Not shown to you"
         : tally(total, rows.differing.length, isAlone)),
       Number.isFinite(read_at) && span("muted compare-read", `read ${ago(read_at)}`),
-      !isForbidden && faults.map(({ key, reason, absent }) => span(absent ? "compare-fault muted" : "compare-fault why",
+      !isForbidden && faults.map(({ key, reason, absent }) => span(absent ? "compare-fault muted" : "compare-fault bad",
         el("a", { href: nodeHref(key, TABS[id] ?? "overview") }, data(key)), ": ", data(sentence(reason)))))));
 }
 
@@ -101,14 +102,15 @@ function tally(total, differing, isAlone) {
 }
 
 function differingRow(row, part, ways) {
-  const { columns, mayChange } = ways;
-  const action = mayChange && actionFor(row, part, ways);
+  const { columns } = ways;
+  const action = actionFor(row, part, ways);
   return el("tr", { role: "row", class: "differs", dataset: { key: row.key } },
     el("th", { role: "rowheader", scope: "row", class: "compare-key" },
       span("compare-mark", "≠", span("unseen", " differs: ")), data(row.key),
       action && button("Make alike …", action, {
         class: "small", "aria-label": `Make ${row.key} alike`, dataset: { focus: `alike ${part} ${row.key}` },
-      })),
+        ...needing(),
+      }), row.isOwn && span("muted compare-own", "each its own")),
     row.cells.map((cell, at) => valueCell(row, cell, columns[at], row.odd.has(at))));
 }
 
@@ -139,7 +141,7 @@ function valueOf(key, cell) {
   return span("", data(words(masked(key, cell))), span("unseen", " masked"));
 }
 
-function foldRow(name, text, isOpen, { columns, change, options }) {
+function foldRow(name, text, isOpen, { columns, change, options, isHidden, view }) {
   const toggle = () => {
     const open = new Set(options.open);
     if (!open.delete(name)) open.add(name);
@@ -148,15 +150,19 @@ function foldRow(name, text, isOpen, { columns, change, options }) {
   const control = options.q ? span("muted", text) : button([icon("next"), text], toggle, {
     class: "unfold", "aria-expanded": String(isOpen), dataset: { focus: name },
   });
+  // They are read to be told apart, and stay masked.
+  const look = isHidden && button("Compare them", () => view.compareSecrets(true),
+    { class: "small", dataset: { focus: `look ${name}` }, ...needing("secrets") });
   return el("tr", { role: "row", class: "compare-fold" },
-    el("td", { role: "cell", colspan: columns.length + 1 }, control));
+    el("td", { role: "cell", colspan: columns.length + 1 }, control, " ", look));
 }
 
 /** How to bring all nodes to the value that most have, where that can be set; nothing for what is secret. */
 function actionFor(row, part, { columns, view }) {
   const all = columns.map(({ key }) => key);
   const keys = row.odd.size ? all.filter((_key, at) => row.odd.has(at)) : all;
-  const isSettable = row.common !== undefined && !row.key.includes(".") && !isMasked(row.key, row.common)
+  const isSettable = row.common !== undefined && !row.isOwn && !row.key.includes(".") && !isMasked(row.key, row.common)
+    && !holdsMask(row.common)
     && columns.every(({ state }) => state && isInProcess(state.kind));
   const begin = (action, given) => () => actionDialog(view, {
     keys, action, arguments: given, closed: (lines) => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several nodes side by side: versions, configuration, log levels and more, what differs first.
 
+import { ROLE_CHANGED } from "../access.js";
 import { makeReader } from "../compare-read.js";
 import { PARTS, entriesOf, sideBySide } from "../comparing.js";
 import { copyButton } from "../copying.js";
@@ -27,11 +28,18 @@ export function mount(root, { store, feed, route, title }) {
     });
   };
   view.reader = makeReader(store, view.later);
+  view.compareSecrets = (on) => {
+    view.reader.setInClear(on);
+    adopt(view);
+  };
   build(root, view);
   const stop = store.subscribe(() => {
     if (someBack(view)) adopt(view);
     else draw(view);
   });
+  // What somebody else was shown is not kept.
+  const again = () => view.compareSecrets(false);
+  document.addEventListener(ROLE_CHANGED, again);
   adopt(view);
   return {
     update(next) {
@@ -39,6 +47,7 @@ export function mount(root, { store, feed, route, title }) {
       adopt(view);
     },
     unmount() {
+      document.removeEventListener(ROLE_CHANGED, again);
       stop();
       view.reader.stop();
     },

@@ -100,11 +100,9 @@ async function newest(view, error) {
 
 async function saved(view, outcome, rules) {
   const { work } = view;
-  const open = new Set(work.drafts.filter(({ id }) => work.open.has(id)).map(({ name }) => name));
   work.message = "";
   view.newest = { ...view.newest, rules, revision: outcome.revision };
   adopt(work, view.newest, view.find);
-  work.open = new Set(work.drafts.filter(({ name }) => open.has(name)).map(({ id }) => id));
   replace(view.said, notice("ok", outcome.changed ? `Revision ${outcome.revision} is in force` : "Nothing has changed",
     outcome.changed && "Workers get it when they start next.",
     span("inline", el("a", { href: partHref("clients", { would: "change" }) }, "Who would get something else now"),

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The history of the rules: who changed what, any two compared, and the way back.
 
+import { lockNote, needing } from "../access.js";
 import { request, requestJson } from "../api.js";
 import { div, el, para, replace, setAttribute, span } from "../dom.js";
 import { count } from "../format.js";
 import { panel, sentence } from "../panel.js";
 import { looseJson } from "../parse.js";
 import { replaceQuery } from "../router.js";
-import { whyNot } from "../store.js";
 import { button, data, dialog, failedChange, icon, mark, notice, quantity, select } from "../widgets.js";
 import { diffList } from "./configuration-diff.js";
 
@@ -46,7 +46,6 @@ async function readPage(before, signal) {
 function draw(view, body) {
   const { rules, revisions } = view;
   const isFile = revisions.length === 0 && /^the rules come from the file/.test(rules.read_only ?? "");
-  view.mayRollBack = !whyNot(view.context.store.get()) && !isFile;
   view.said ??= el("div", { role: "status" });
   if (isFile) {
     return replace(body, notice("info", "There is no history here",
@@ -55,7 +54,7 @@ function draw(view, body) {
   view.list = el("ol", { class: "revisions" });
   view.more = div("inline");
   replace(body, view.said,
-    !view.mayRollBack && notice("info", "You cannot go back to a revision", whyNot(view.context.store.get())),
+    lockNote("You cannot go back to a revision"),
     comparison(view), view.list, view.more);
   drawList(view);
 }
@@ -94,7 +93,8 @@ function revisionItem(view, one) {
     div("revision-head", revision ? fold : el("strong", {}, "Revision 0"), isCurrent && mark("ok", "ok", "in force"),
       at !== null && quantity("ago", at), author && span("muted", "by ", data(author)),
       revision > 0 && span("muted", count(changes, "change")), span("spring"),
-      view.mayRollBack && !isCurrent && button([icon("undo"), "Go back to this"], back, { class: "small" })),
+      !isCurrent && button([icon("undo"), "Go back to this"], back,
+        { class: "small", "aria-label": `Go back to revision ${revision}`, ...needing() })),
     message && para("revision-message", data(message)), shown);
 }
 

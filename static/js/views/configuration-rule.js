@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One rule in the list: its summary, and when it is opened the fields to edit it.
 
+import { guarded, needing } from "../access.js";
 import { div, el, para, replace, setAttribute, setText, span } from "../dom.js";
 import { count, show } from "../format.js";
 import { masked } from "../masking.js";
@@ -18,7 +19,7 @@ const LONG = 80;
 export function ruleCard(view, draft, { startDrag, moveKeys, remove, duplicate }) {
   const { work: { open } } = view;
   const handle = el("button", {
-    type: "button", class: "bare rule-handle", title: "Drag, or move with the arrow keys",
+    type: "button", class: "bare rule-handle", title: "Drag, or move with the arrow keys", ...needing(),
     on: { pointerdown: (event) => startDrag(event, draft), keydown: (event) => moveKeys(event, draft) },
   }, span("grip", "⠿"));
   const name = span("rule-name");
@@ -109,7 +110,7 @@ function editor(view, draft, { remove, duplicate }) {
     type: "text", id: `name-${draft.id}`, value: draft.name, maxlength: "128", ...AS_PROSE,
     on: { input: typed("name") },
   }));
-  return el("fieldset", { class: "rule-edit", disabled: !view.mayEdit },
+  return guarded(el("fieldset", { class: "rule-edit", disabled: !view.mayEdit, ...needing() },
     el("legend", { class: "unseen" }, `The rule ${draft.name}`),
     div("rule-words",
       div("field", el("label", { for: nameField.id }, "Name"), nameField, view.slot(`${draft.id}:name`)),
@@ -124,7 +125,7 @@ function editor(view, draft, { remove, duplicate }) {
     el("section", {}, el("h3", {}, "What it sets"), itemsEditor(view, draft, changed)),
     view.mayEdit && div("inline rule-tools",
       button([icon("copy"), "Duplicate"], () => duplicate(draft), { class: "small" }),
-      button("Delete this rule", () => remove(draft), { class: "small danger-quiet" })));
+      button("Delete this rule", () => remove(draft), { class: "small danger-quiet" }))));
 }
 
 const AS_PROSE = { autocomplete: "off" };

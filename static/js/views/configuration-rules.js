@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rules: in their order, each to be opened and edited, and checked by the server while one types.
 
+import { lockNote, needing, whyNot } from "../access.js";
 import { request, requestJson } from "../api.js";
 import { confirmed } from "../confirming.js";
 import { div, el, para, replace, setAttribute, setText, span } from "../dom.js";
@@ -8,7 +9,6 @@ import { count, matcher } from "../format.js";
 import { panel, sentence } from "../panel.js";
 import { adopt, noteUnsaved, readDraft, readWork } from "../rules-work.js";
 import { draftOf, isSame, parseRules, settingsFinder } from "../rules.js";
-import { whyNot } from "../store.js";
 import { AS_TYPED, button, icon, notice, ofAll } from "../widgets.js";
 import { partHref } from "./configuration.js";
 import { check, countsOf, fieldOf, saidOf, slotOf } from "./configuration-check.js";
@@ -58,7 +58,7 @@ async function readAll(view, signal) {
     return parseRules(text);
   } catch (error) {
     // Who edits goes on: the header says that the frontend is gone, and saving will say so too.
-    if (view.newest && error.kind !== "aborted" && error.status !== 403) return view.newest;
+    if (view.newest && error.kind !== "aborted" && ![401, 403].includes(error.status)) return view.newest;
     throw error;
   }
 }
@@ -67,7 +67,7 @@ async function readAll(view, signal) {
 function take(view, body, document) {
   const { work } = view;
   const isOther = !work.base || !isSame([work.base.revision, work.base.rules], [document.revision, document.rules]);
-  const shape = JSON.stringify([document.read_only, whyNot(view.context.store.get())]);
+  const shape = JSON.stringify(document.read_only);
   const taken = isOther && !work.unsaved;
   view.newest = document;
   if (taken) adopt(work, document, view.find);
@@ -81,8 +81,7 @@ function take(view, body, document) {
 function draw(view) {
   const { work, body, newest } = view;
   const isFile = /^the rules come from the file/.test(newest.read_only ?? "");
-  const reason = whyNot(view.context.store.get());
-  view.mayEdit = !reason && !isFile;
+  view.mayEdit = !isFile;
   Object.assign(view, {
     list: el("ol", { class: "rules" }), said: view.said ?? el("div", { role: "status" }), late: div("late"),
     live: el("div", { class: "unseen", "aria-live": "assertive" }), bar: div("unsaved"), tally: span("tally"),
@@ -97,16 +96,23 @@ function draw(view) {
   replace(body,
     isFile && notice("info", "These rules come from a file", sentence(newest.read_only)),
     !isFile && newest.read_only && notice("warn", "Rules cannot be saved at the moment", sentence(newest.read_only)),
-    reason && !isFile && notice("info", "You cannot change the rules", reason),
+    !isFile && lockNote("You cannot change the rules"),
     view.late, view.said,
     div("tools", search, view.tally, span("spring"),
       button([icon("copy"), "As text"], () => openText(view), { "aria-haspopup": "dialog" }),
-      view.mayEdit && button("Add a rule", () => addRule(view), { class: "primary" })),
+      view.mayEdit && button("Add a rule", () => addRule(view), { class: "primary", ...needing() })),
     para("muted hint", "Taken in this order: for each setting, the last rule that is for a worker wins. ",
       view.mayEdit && "Drag ⠿ or use the arrow keys on it to change the order."),
     view.nothing, view.list, view.bar, view.live, completions(view.catalogue.keys));
   drawList(view);
-  check(view, () => drawSaid(view));
+  checkSoon(view, 0);
+}
+
+/** Ask the server what is to be said of the rules; it tells those who may change them. */
+function checkSoon(view, after_ms) {
+  clearTimeout(view.timer);
+  if (whyNot(view.context.store.get())) return;
+  view.timer = setTimeout(() => check(view, () => drawSaid(view)), after_ms);
 }
 
 function drawList(view) {
@@ -176,8 +182,7 @@ function removeRule(view, draft) {
 function changed(view, draft = null) {
   if (draft) draft.read = null;
   drawSaid(view);
-  clearTimeout(view.timer);
-  view.timer = setTimeout(() => check(view, () => drawSaid(view)), TYPING_MS);
+  checkSoon(view, TYPING_MS);
 }
 
 function changeOf(view, draft) {
@@ -234,7 +239,8 @@ function drawBar(view) {
     wrong.length > 0 && button("Show", show, { class: "small" }), span("spring"),
     el("a", { href: partHref("preview"), class: "button" }, "Try on a worker"),
     button("Discard", discard),
-    button("Review and save", () => openReview(view), { class: "primary", disabled: wrong.length > 0 }),
+    button("Review and save", () => openReview(view),
+      { class: "primary", disabled: wrong.length > 0, ...needing() }),
   ]);
 }
 

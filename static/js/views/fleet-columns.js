@@ -6,7 +6,7 @@ import { bytes, number, percent } from "../format.js";
 import { isNotAsked, KIND_NAMES, LOCAL } from "../nodes.js";
 import { nodeHref } from "../router.js";
 import { makeSparkline, sparkline } from "../spark.js";
-import { data, LEVEL_ORDER, levelMark, quantity } from "../widgets.js";
+import { data, icon, LEVEL_ORDER, levelMark, quantity } from "../widgets.js";
 
 const ABSENT = {
   no_traffic: ["–", "no traffic"], unsupported: ["", "not told by nodes of this kind"], ok: ["", "not known"],
@@ -137,7 +137,9 @@ function showName(cell, node, { worst }) {
   redone(cell, `${node.key}\n${why}`, () => [
     el("a", { class: "node-link", href: nodeHref(node.key), tabindex: "-1", draggable: "false" },
       data(node.name, { title: node.name.slice(0, 300) })),
-    why && data(why.slice(0, 300), { class: "why", title: why.slice(0, 500) }),
+    // Its state is said with a sign already; what else is wrong with it needs one.
+    why && why === worst.get(node.key) && el("span", { class: "row-sign" }, icon("degraded")),
+    why && data(why.slice(0, 300), { class: "row-why", title: why.slice(0, 500) }),
   ]);
 }
 

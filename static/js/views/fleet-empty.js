@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is shown while there are no nodes: the ways to add some, with commands for this very server, and the demo.
 
+import { signInButton } from "../access.js";
 import { copyButton } from "../copying.js";
 import { div, el, para } from "../dom.js";
 import { notice } from "../widgets.js";
@@ -31,7 +32,7 @@ export function emptyFleet(whyNot, page = new URL(".", location.href)) {
       command(`python3 -m lmcache_frontend --port ${port} --config nodes.json`)),
       way("Started by LMCache itself", "With these settings the scheduler of an engine starts a frontend that knows "
         + "all processes of that engine.", command(PLUGIN))),
-    whyNot && notice("info", "Nodes cannot be added on this page", whyNot),
+    whyNot && notice("info", "Nodes cannot be added on this page", whyNot, signInButton()),
     el("section", { class: "card empty-more" },
       el("h3", {}, "Only looking? Start the demo"),
       para("", "It brings simulated nodes, here one sick among fifty, and needs nothing else. It listens beside this."),

@@ -2,7 +2,7 @@
 // The heat strip of the fleet: which figure, how far back, and a line a node.
 
 import { div, el, setText } from "../dom.js";
-import { percent, rate } from "../format.js";
+import { count, percent, rate } from "../format.js";
 import { heatStrip, SCALES } from "../heat.js";
 import { nodeHref } from "../router.js";
 import { levelText, select } from "../widgets.js";
@@ -59,7 +59,7 @@ function dataOf(nodes, history) {
   const newest = (values) => values?.slice(-history.worth) ?? blank;
   const label = HEATS.find(([name]) => name === history.name)?.[1] ?? history.name;
   return {
-    label: `${label} of ${nodes.length === 1 ? "1 node" : `${nodes.length} nodes`}, a line each`,
+    label: `${label} of ${count(nodes.length, "node")}, a line each`,
     rows: nodes.map(({ key }) => ({ key, name: key })),
     values: nodes.map(({ key }) => newest(history.rows.get(key))),
     start: history.start + (history.count - history.worth) * history.step_s, step_s: history.step_s,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The list of nodes: filter, columns, grouping, what is selected, and what can be done with that.
 
+import { whyNot } from "../access.js";
 import { div, el, setText, span } from "../dom.js";
 import { requestJson } from "../api.js";
 import { number } from "../format.js";
 import { nodeHref } from "../router.js";
-import { whyNot } from "../store.js";
 import { AS_TYPED, button, dialog, icon, ofAll, select } from "../widgets.js";
 import { COLUMNS } from "./fleet-columns.js";
 import { parseFilter, TERMS } from "./fleet-filter.js";
@@ -24,7 +24,7 @@ const SORTS = [
 /** Make the list. `draw(fleet)` gives the nodes that match; `set(options)` takes what the address says. */
 export function listCard(view, change) {
   const list = {
-    view, change, options: view.options, selected: new Set(), anchor: null, closed: new Set(), order: [],
+    view, change, options: view.options, selected: new Set(), anchor: null, closed: new Set(), order: [], rows: [],
     environments: new Map(), rankOf: ranking(), filter: parseFilter(view.options.q), held: false, nodes: [],
     fleet: null,
   };
@@ -77,9 +77,14 @@ function handlers(list) {
 
 function searchField(list) {
   const input = () => list.change({ q: field.value });
+  const keydown = (event) => {
+    if (event.key !== "ArrowDown") return;
+    event.preventDefault();
+    list.table.enter();
+  };
   const field = el("input", {
     type: "search", class: "search", value: list.view.options.q, ...AS_TYPED, "aria-label": "Filter nodes",
-    placeholder: "Filter: name, state:degraded, kind:mp, env:TAG=x", on: { input },
+    placeholder: "Filter: name, state:degraded, kind:mp, env:TAG=x", on: { input, keydown },
   });
   return field;
 }
@@ -116,8 +121,10 @@ function draw(list, fleet) {
   setText(list.tally, ofAll(some.length, fleet.nodes.length, "node"));
   list.nothing.hidden = some.length > 0 || !fleet.nodes.length;
   list.table.element.hidden = !some.length;
-  const rows = rowsOf(list.nodes, options.group, list.closed);
-  list.table.draw(rows, {
+  const isWorstFirst = options.sort === "state";
+  list.rows = rowsOf(list.nodes, options.group, list.closed,
+    { worst: isWorstFirst ? list.worst : null, before: keep ? list.rows : [] });
+  list.table.draw(list.rows, {
     sort: options.sort, selected, worst: list.worst, chosen: options.columns ? options.columns.split(",") : [],
     history: view.trend ?? view.history, now: Date.now() / 1000,
   });

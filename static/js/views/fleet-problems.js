@@ -4,7 +4,7 @@
 import { append, div, el, keyed, replace, setAttribute, setText, span } from "../dom.js";
 import { number } from "../format.js";
 import { placeOf } from "../problems.js";
-import { compareHref, placeHref } from "../router.js";
+import { compareHref, nodeHref, placeHref } from "../router.js";
 import { button, data, icon, mark, quantity } from "../widgets.js";
 
 const SEVERITIES = {
@@ -116,10 +116,12 @@ function makeItem({ id }, unfolded, filterBy) {
 
 function oneProblem(problem) {
   const { node, nodes = [], text, code } = problem;
+  const isOfVersions = code === "versions";
+  const href = node !== null && (isOfVersions ? nodeHref(node) : placeOf(problem).href);
   return [
-    node !== null && el("a", { class: "problem-node", href: placeOf(problem).href }, data(node)), " ",
+    node !== null && el("a", { class: "problem-node", href }, data(node)), " ",
     span("problem-words", text), " ",
-    node === null && placeLink(code, nodes),
+    (node === null || isOfVersions) && placeLink(code, nodes),
   ];
 }
 

@@ -3,6 +3,7 @@
 
 import { KIND_NAMES, LOCAL } from "../nodes.js";
 import { columnOf, levelOf } from "./fleet-columns.js";
+import { LEVEL_ORDER } from "../widgets.js";
 
 const ORDER = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
@@ -51,8 +52,12 @@ export function inOrder(nodes, keys) {
   return [...nodes].sort((a, b) => place(a) - place(b));
 }
 
-/** The rows of the list: nodes, and before those of each group its head, unless there are no groups. */
-export function rowsOf(nodes, grouping, closed) {
+/**
+ * The rows of the list: nodes, and before those of each group its head, unless there are no groups. With `worst`, a map
+ * of what is wrong with nodes, the groups that have something wrong come first. With `before`, earlier rows, the groups
+ * stay in their order.
+ */
+export function rowsOf(nodes, grouping, closed, { worst = null, before = [] } = {}) {
   const nameOf = GROUPINGS.find(([id]) => id === grouping)?.[2];
   if (!nameOf) return nodes.map((node) => ({ key: node.key, node }));
   const groups = new Map();
@@ -61,12 +66,25 @@ export function rowsOf(nodes, grouping, closed) {
     if (!groups.has(name)) groups.set(name, []);
     groups.get(name).push(node);
   }
-  const names = [...groups.keys()].sort(ORDER.compare);
+  const places = new Map(before.flatMap(({ group }, index) => (group === undefined ? [] : [[group, index]])));
+  const place = new Map([...groups].map(([name, members]) =>
+    [name, [places.get(name) ?? before.length, worst ? wrongIn(members, worst) : 0]]));
+  const names = [...groups.keys()].sort((one, other) => {
+    const [[at, wrong], [otherAt, otherWrong]] = [place.get(one), place.get(other)];
+    return at - otherAt || wrong - otherWrong || ORDER.compare(one, other);
+  });
   return names.flatMap((name) => {
     const members = groups.get(name);
     const head = { key: `\n${name}`, group: name, members, open: !closed.has(name), levels: levelsOf(members) };
     return [head, ...(head.open ? members.map((node) => ({ key: node.key, node })) : [])];
   });
+}
+
+/** How badly the worst of some nodes is, the less the worse; all that is well, or not known yet, is alike. */
+function wrongIn(members, worst) {
+  const well = LEVEL_ORDER.indexOf("unknown");
+  return Math.min(...members.map((node) => Math.min(LEVEL_ORDER.indexOf(levelOf(node)), well)
+    - (worst.has(node.key) ? 0.5 : 0)));
 }
 
 /** How many nodes there are of each level: `Map(level -> n)`. */

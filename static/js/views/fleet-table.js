@@ -34,6 +34,7 @@ export function nodeTable(on) {
   return {
     element,
     columns: () => table.columns,
+    enter: () => { if (table.rows.length) move(table, 0, table.at.cell); },
     draw: (rows, view) => draw(table, rows, view),
     stop() {
       resize.disconnect();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Home: the figures of the fleet, what there is to look at, every node over time, and the list of nodes.
 
+import { whyNot } from "../access.js";
 import { div, el, para, replace } from "../dom.js";
 import { replaceQuery } from "../router.js";
-import { whyNot } from "../store.js";
 import { notice } from "../widgets.js";
 import { drawFigures } from "./fleet-figures.js";
 import { toggled } from "./fleet-filter.js";

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where nodes come from and what the file of them last said, the store, and what this frontend is.
 
+import { whyNot } from "../access.js";
 import { requestJson } from "../api.js";
 import { div, el, para, replace, span } from "../dom.js";
 import { count, duration, number } from "../format.js";
 import { panel } from "../panel.js";
-import { whyNot } from "../store.js";
+import { wordsOfHow } from "../who.js";
 import { data, mark, notice, quantity } from "../widgets.js";
 import { counted } from "./manage-sources.js";
 
@@ -16,8 +17,6 @@ const STORES = {
   memory: ["Memory only", "What is added here is forgotten when this frontend ends."],
   none: ["None", "Nothing can be kept: changes of nodes and rules are refused."],
 };
-
-const HOW = { local: "you come from this machine itself", anonymous: "you come from elsewhere" };
 
 /** Show where nodes come from, and the store, in `root`. */
 export function sourcesView(root, context) {
@@ -50,7 +49,7 @@ function watched(root, { store }, thing, render, without = () => []) {
   const beside = div("panel-body manage-about");
   const place = div("");
   replace(root, place, beside);
-  if (whyNot(store.get()) && !store.get().whoami?.read_only) replace(beside, without());
+  if (whyNot(store.get(), "secrets")) replace(beside, without());
   let shown = null;
   return panel(place, { store, key: null }, {
     thing, every_ms: EVERY_MS,
@@ -149,10 +148,10 @@ function laterCard() {
 function youCard(whoami, isAlone = false) {
   if (!whoami) return null;
   const { role, read_only: isReadOnly } = whoami;
-  const how = HOW[whoami.how] ?? whoami.how;
   const changes = isReadOnly ? "none: it is read-only" : role === "operator" ? "allowed" : "need an operator";
   return card("You", facts([
-    ["Role", role], ["Why", how], ["Changes", changes],
+    ["Role", role], ["Name", data(whoami.name)], ["Why", wordsOfHow(whoami)], ["Changes", changes],
+    ["Connection", whoami.tls ? "encrypted" : "not encrypted"],
     ["Version of the frontend", isAlone && whoami.version],
   ]));
 }

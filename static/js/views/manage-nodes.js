@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The list of nodes by proxy: add, edit, delete, test, and have a proxy's list read again.
 
+import { lockNote, needing, ROLE_CHANGED, whyNot } from "../access.js";
 import { request, requestJson } from "../api.js";
 import { div, el, keyed, para, replace, setText, span } from "../dom.js";
 import { count, matcher, number } from "../format.js";
 import { keyOf } from "../fleet.js";
 import { LOCAL } from "../nodes.js";
-import { encodeName, nodeHref } from "../router.js";
-import { whyNot } from "../store.js";
+import { encodeName, nodeHref, parseRoute } from "../router.js";
 import { AS_TYPED, button, data, failureTitle, levelMark, notice, table } from "../widgets.js";
 import { confirmDialog, entryDialog } from "./manage-forms.js";
 import { SOURCES, warningFor } from "./manage-sources.js";
@@ -24,11 +24,13 @@ const SHOWN = 100;
 /** Show the nodes in `root`; `add(isProxy, closed)` opens the form for a new one. */
 export function nodesView(root, { store, feed }) {
   const control = new AbortController();
-  const view = { store, feed, signal: control.signal, sources: {}, file: null, filter: "", all: new Set() };
+  const { q: asked } = parseRoute(location.hash).query;
+  const view = { store, feed, signal: control.signal, sources: {}, file: null, filter: asked ?? "", all: new Set() };
   build(root, view);
   const stop = store.subscribe(() => draw(view));
   draw(view);
   readSources(view);
+  document.addEventListener(ROLE_CHANGED, () => readSources(view), { signal: control.signal });
   return {
     add: (isProxy, closed) => openAdd(view, isProxy, closed),
     unmount() {
@@ -44,14 +46,14 @@ function build(root, view) {
   view.dialogs = el("div");
   view.lists = div("");
   view.search = el("input", {
-    type: "search", class: "search", placeholder: SEARCH, "aria-label": SEARCH, ...AS_TYPED,
+    type: "search", class: "search", placeholder: SEARCH, "aria-label": SEARCH, value: view.filter, ...AS_TYPED,
     on: { input: () => { view.filter = view.search.value; draw(view); } },
   });
   view.tally = span("tally");
   view.tally.setAttribute("role", "status");
   view.adders = [
-    button("Add a proxy", () => openAdd(view, true)),
-    button("Add a node", () => openAdd(view, false), { class: "primary" }),
+    button("Add a proxy", () => openAdd(view, true), needing()),
+    button("Add a node", () => openAdd(view, false), { class: "primary", ...needing() }),
   ];
   replace(root, view.said, view.why, div("tools", view.search, view.tally, span("spring"), view.adders), view.lists,
     view.dialogs);
@@ -59,7 +61,7 @@ function build(root, view) {
 
 /** Who told of each node: it decides what becomes of a change. Those who may change nothing are not told. */
 async function readSources(view) {
-  if (whyNot(view.store.get())) return;
+  if (whyNot(view.store.get(), "secrets")) return;
   try {
     const { sources, node_file: file } = await requestJson("api/about", { signal: view.signal });
     Object.assign(view, { sources, file });
@@ -71,11 +73,8 @@ async function readSources(view) {
 
 function draw(view) {
   const { fleet } = view.store.get();
-  const reason = whyNot(view.store.get());
   const accepts = matcher(view.filter);
-  view.reason = reason;
-  for (const control of view.adders) control.disabled = Boolean(reason);
-  drawWhy(view, fleet, reason);
+  drawWhy(view, fleet);
   const groups = groupsOf(fleet, accepts)
     .filter(({ proxy, nodes }) => !view.filter || nodes.length || accepts(proxy.name));
   const shown = groups.reduce((sum, { nodes }) => sum + nodes.length, 0);
@@ -88,11 +87,11 @@ function draw(view) {
   takeBack();
 }
 
-function drawWhy(view, fleet, reason) {
-  const shape = JSON.stringify([reason, fleet.state === "failed" && fleet.reason]);
+function drawWhy(view, fleet) {
+  const shape = JSON.stringify(fleet.state === "failed" && fleet.reason);
   if (shape === view.shape) return;
   view.shape = shape;
-  replace(view.why, reason && notice("info", "Nodes cannot be changed", reason),
+  replace(view.why, lockNote("Nodes cannot be changed"),
     fleet.state === "failed" && notice("bad", "The node list could not be read", fleet.reason));
 }
 
@@ -130,9 +129,8 @@ function groupSection(view) {
   const section = el("section", { class: "group card flush" },
     el("header", { class: "group-head" }, title, address, level, span("spring"), tools), list.element, none, rest);
   section.show = ({ proxy, nodes, total }, fleet) => {
-    const isNew = section.proxy?.given !== proxy.given || section.reason !== view.reason;
+    const isNew = section.proxy?.given !== proxy.given;
     section.proxy = proxy;
-    section.reason = view.reason;
     if (isNew || !title.firstChild) {
       list.element.setAttribute("aria-label", `Nodes of ${proxy.local ? "this frontend" : proxy.name}`);
       replace(title, proxy.local ? "This frontend" : data(proxy.name));
@@ -171,7 +169,7 @@ function emptyText(proxy, total) {
 function drawRow(line, node, { view, list, fleet }) {
   const state = fleet.byKey.get(keyOf(node));
   const source = view.sources[node.proxy]?.nodes[node.name];
-  const shape = JSON.stringify([node, state?.level, source, Boolean(view.reason)]);
+  const shape = JSON.stringify([node, state?.level, source]);
   if (line.shape === shape) return;
   const focused = line.contains(document.activeElement) && document.activeElement.ariaLabel;
   line.shape = shape;
@@ -185,8 +183,8 @@ function drawRow(line, node, { view, list, fleet }) {
 }
 
 function actions(entry, view) {
-  const disabled = Boolean(view.reason);
-  const action = (verb, act) => button(verb, act, { class: "small", disabled, "aria-label": `${verb} ${entry.name}` });
+  const action = (verb, act) => button(verb, act,
+    { class: "small", "aria-label": `${verb} ${entry.name}`, ...needing() });
   return div("actions", action("Test", () => openTest(entry)),
     entry.isProxy && action("Refresh", () => refreshProxy(entry, view)),
     action("Edit", () => openEdit(view, entry)), action("Delete", () => openDelete(view, entry)));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Management: the nodes and proxies, where they come from and what is kept, and what this frontend is.
 
+import { whyNot } from "../access.js";
 import { div, el, replace } from "../dom.js";
 import { forgetQuery, placeHref } from "../router.js";
-import { whyNot } from "../store.js";
 import { tabs } from "../widgets.js";
 import { aboutView, sourcesView } from "./manage-about.js";
 import { nodesView } from "./manage-nodes.js";

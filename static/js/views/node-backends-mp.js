@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cache of an MP server: its L1, the adapters of its L2 and the objects there, and the quotas.
 
+import { needing } from "../access.js";
 import { append, div, el, para, span } from "../dom.js";
 import { bytes, count, number, percent } from "../format.js";
 import { readItem } from "../panel.js";
@@ -110,7 +111,7 @@ function quotaCard(view, { value, error }) {
 function limitForm(view, salt, limit) {
   const field = el("input", {
     type: "text", inputmode: "decimal", value: String(limit), size: "7", "aria-label": `Limit of ${salt} in GB`,
-    disabled: Boolean(view.reason), ...AS_TYPED, on: { input: () => { set.button.hidden = field.value === String(limit); } },
+    ...needing(), ...AS_TYPED, on: { input: () => { set.button.hidden = field.value === String(limit); } },
   });
   const set = setter(view, () => salt, field);
   set.button.hidden = true;
@@ -122,10 +123,9 @@ function quotaPath(salt) {
 }
 
 function newQuota(view) {
-  const disabled = Boolean(view.reason);
-  const salt = el("input", { placeholder: "_default", "aria-label": "Cache salt", disabled, ...AS_TYPED });
+  const salt = el("input", { placeholder: "_default", "aria-label": "Cache salt", ...needing(), ...AS_TYPED });
   const limit = el("input", {
-    type: "text", inputmode: "decimal", placeholder: "10", size: "7", "aria-label": "Limit in GB", disabled,
+    type: "text", inputmode: "decimal", placeholder: "10", size: "7", "aria-label": "Limit in GB", ...needing(),
     ...AS_TYPED,
   });
   const set = setter(view, () => salt.value.trim() || "_default", limit, "Set quota");
@@ -154,6 +154,6 @@ function setter(view, saltOf, field, words = "Set") {
     }, `The limit of ${saltOf()} is ${limit} GB`);
   };
   return { run, button: el("button", {
-    class: "small", disabled: Boolean(view.reason), dataset: { act: `quota ${words} ${saltOf()}` },
+    class: "small", dataset: { act: `quota ${words} ${saltOf()}` }, ...needing(),
   }, words) };
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Storage backends and the cache of a node: what there is, and what can be switched, opened, closed and emptied.
 
+import { lockNote, needing } from "../access.js";
 import { append, div, el, para, replace } from "../dom.js";
 import { confirmed } from "../confirming.js";
 import { bytes, flatten, percent, show } from "../format.js";
 import { isInProcess, KIND_NAMES } from "../nodes.js";
 import { NotOffered, panel, readItem, readNode, sentence, tryTo } from "../panel.js";
 import { looseJson } from "../parse.js";
-import { whyNot } from "../store.js";
 import { button, data, listCard, mark, notice, table } from "../widgets.js";
 import { drawServer, loadServer } from "./node-backends-mp.js";
 
@@ -22,9 +22,8 @@ export function mount(root, context) {
       throw new NotOffered(`A ${(KIND_NAMES[context.kind] ?? "node").toLowerCase()} has no cache.`);
     },
     render(body, found) {
-      view.reason = whyNot(context.store.get());
       const held = body.contains(document.activeElement) ? document.activeElement : null;
-      replace(body, view.reason && notice("info", "Nothing can be changed here", view.reason),
+      replace(body, lockNote("Nothing can be changed here"),
         (isMp ? drawServer : drawEngine)(view, found));
       if (held) refocus(body, held);
     },
@@ -106,8 +105,7 @@ export function changer(view, id, words, action, values, { ask = null, style = "
     await change(view, id, action, typeof values === "function" ? values() : values, done);
   };
   return button(words, press, {
-    class: `small ${style}`, disabled: Boolean(view.reason), "aria-label": label,
-    dataset: { act: `${id} ${label ?? words}` },
+    class: `small ${style}`, "aria-label": label, dataset: { act: `${id} ${label ?? words}` }, ...needing(),
   });
 }
 
@@ -177,7 +175,7 @@ function clearCard(view, { value }) {
   const names = Object.keys(value ?? {});
   for (const name of locations) if (!names.includes(name)) locations.delete(name);
   const choose = (name) => el("label", { class: "inline check" }, el("input", {
-    type: "checkbox", disabled: Boolean(view.reason), on: { change: ({ target }) => {
+    type: "checkbox", ...needing(), on: { change: ({ target }) => {
       if (target.checked) locations.add(name);
       else locations.delete(name);
     } },

@@ -82,7 +82,7 @@ function readAnswers(view, sent, { outcome, detail, keys }) {
       view.answers.set(key, { mark: "bad", text: `refused: ${error}` });
       continue;
     }
-    view.answers.set(key, { mark: "ok", text: `updated to ${words(held)}` });
+    view.answers.set(key, { mark: "ok", text: `updated to ${words(masked(key, held))}` });
     sentBefore.set(key, Date.now());
     // While the answer was on its way, the value may have been changed again.
     if (values.get(key) === value) values.delete(key);

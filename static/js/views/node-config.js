@@ -2,13 +2,13 @@
 // Configuration of a node: every key with its value, default, meaning and source, and changes, sent as one action.
 // What is changed but not sent is kept in the store, as the node's draft.
 
+import { lockNote, needing } from "../access.js";
 import { requestJson } from "../api.js";
 import { append, div, el, replace, span } from "../dom.js";
 import { count, flatten } from "../format.js";
-import { isMasked, masked } from "../masking.js";
+import { holdsMask, isMasked, masked } from "../masking.js";
 import { panel, readItem } from "../panel.js";
 import { fieldText, isSame, rowsOf, whyFixed, words } from "../settings.js";
-import { whyNot } from "../store.js";
 import { button, data, filterable, icon, listCard, notice, ofAll, select, table } from "../widgets.js";
 import { openCopy } from "./node-config-copy.js";
 import { editor } from "./node-config-edit.js";
@@ -18,14 +18,15 @@ const COLUMNS = [["Key", "col-key"], ["Value", "col-value"], ["Default", "col-de
 
 export function mount(root, context) {
   const view = {
-    context, rows: [], draft: context.store.draft(context.key), answers: new Map(), bared: new Set(), only: "all",
-    filter: context.route().query.q ?? "",
+    context, rows: [], draft: context.store.draft(context.key), answers: new Map(), bared: new Set(), veils: null,
+    only: "all", filter: context.route().query.q ?? "",
   };
   view.draft.sent ??= new Map();
   return panel(root, context, {
     thing: "configuration",
     load: (signal) => readAll(view, signal),
     render(body, rows) {
+      forgetSecrets(view);
       takeRows(view, rows);
       draw(body, view);
     },
@@ -33,8 +34,8 @@ export function mount(root, context) {
 }
 
 /** Read the settings, what the catalogue says of them, and, for the sources, the environment where that can be had. */
-async function readAll({ context, draft }, signal) {
-  const conf = await readItem(context, "conf", signal);
+async function readAll({ context, draft }, signal, options = {}) {
+  const conf = await readItem(context, "conf", signal, options);
   if (context.kind === "mp") return rowsOf({ values: Object.fromEntries(flatten(conf.values)) }, [], null, new Map());
   const version = context.state()?.version;
   const query = version ? `?version=${encodeURIComponent(version)}` : "";
@@ -43,6 +44,27 @@ async function readAll({ context, draft }, signal) {
     readItem(context, "env", signal).catch(orElse(null)),
   ]);
   return rowsOf(conf, keys, environment, draft.sent);
+}
+
+/** What was shown in clear is masked again once the node is read anew. */
+function forgetSecrets(view) {
+  view.veils = null;
+  view.bared.clear();
+}
+
+/** Read again with nothing masked; `veils` keeps what stood there. True where that could be had. */
+async function reveal(view) {
+  if (view.veils || !view.rows.some(({ value }) => holdsMask(value))) return true;
+  const veils = new Map(view.rows.filter(({ value }) => holdsMask(value)).map(({ key, value }) => [key, value]));
+  try {
+    const rows = await readAll(view, view.context.signal, { reveal: true });
+    view.veils = veils;
+    takeRows(view, rows);
+    return true;
+  } catch (error) {
+    if (error.kind !== "aborted") replace(view.said, notice("bad", "The value could not be read", error.message));
+    return false;
+  }
 }
 
 function orElse(value) {
@@ -65,11 +87,10 @@ function draw(body, view) {
   const { context } = view;
   const isMp = context.kind === "mp";
   view.fixed = whyFixed(context.kind, context.state()?.version);
-  const reason = view.fixed ?? whyNot(context.store.get());
-  view.mayEdit = !reason;
+  view.mayEdit = !view.fixed;
   const { parts, redraw } = filterable(view, "Search keys, values and meanings",
     (accepts) => drawTable(view, accepts, isMp),
-    button([icon("copy"), "Copy"], () => openCopy(view), { "aria-haspopup": "dialog" }));
+    button([icon("copy"), "Copy"], () => openCopy(view, () => reveal(view)), { "aria-haspopup": "dialog" }));
   const only = isMp ? null : select("Which keys", choices(view), view.only, (value) => {
     view.only = value;
     view.redraw();
@@ -87,8 +108,9 @@ function draw(body, view) {
   };
   // The keyboard goes here where the button that it was on is gone.
   view.rest = () => parts[0].firstChild.focus();
-  const title = view.fixed ? "It cannot be changed while the node runs" : "You cannot change it";
-  replace(body, reason && notice("info", title, reason), parts[0], view.said, parts[1], view.unsaved);
+  const fixed = "It cannot be changed while the node runs";
+  replace(body, view.fixed ? notice("info", fixed, view.fixed) : lockNote("You cannot change it"), parts[0], view.said,
+    parts[1], view.unsaved);
   view.redraw();
 }
 
@@ -123,8 +145,9 @@ function textOf(row, view) {
   return `${row.key} ${shown(row, row.value, view)} ${row.meaning} ${row.source[0]}`;
 }
 
-function shown({ key }, value, { bared }) {
-  return words(bared.has(key) ? value : masked(key, value));
+function shown({ key, value: held }, value, { bared, veils }) {
+  if (bared.has(key)) return words(value);
+  return words(value === held && veils?.has(key) ? veils.get(key) : masked(key, value));
 }
 
 function valueCell(row, view) {
@@ -135,19 +158,29 @@ function valueCell(row, view) {
   return div("conf-value",
     value === null ? span("muted", "null") : data(shown(row, value, view)),
     row.changed && span("chip chip-changed", "changed"),
-    isMasked(key, value) && unmask(key, view),
+    (isMasked(key, value) || holdsMask(value) || view.veils?.has(key)) && unmask(row, view),
     values.has(key) && span("change", icon("next"), data(shown(row, values.get(key), view)), el("em", {}, "not saved")),
     answer && el("span", { class: "said", dataset: { mark: answer.mark } }, answer.text),
-    mayEdit && button(icon("edit"), () => refocus(view, opened(row, values), key),
-      { class: "bare", "aria-label": `Edit ${key}` }));
+    mayEdit && button(icon("edit"), () => openField(row, view),
+      { class: "bare", "aria-label": `Edit ${key}`, ...needing() }));
 }
 
-function unmask(key, view) {
+/** Open the field of a key; who edits what is masked is to see what it is. */
+async function openField({ key, value }, view) {
+  if (holdsMask(value) && !await reveal(view)) return;
+  refocus(view, opened(view.byKey.get(key), view.draft.values), key);
+}
+
+function unmask({ key, value }, view) {
   const isBare = view.bared.has(key);
-  return button(isBare ? "Hide" : "Show", () => {
+  const press = async () => {
+    if (!isBare && holdsMask(value) && !await reveal(view)) return;
     if (!view.bared.delete(key)) view.bared.add(key);
     refocus(view, view.draft.open, key);
-  }, { class: "small bare", "aria-label": `${isBare ? "Hide" : "Show"} the value of ${key}` });
+  };
+  return button(isBare ? "Hide" : "Show", press, {
+    class: "small bare", "aria-label": `${isBare ? "Hide" : "Show"} the value of ${key}`, ...needing("secrets"),
+  });
 }
 
 /** The field of a key as it is when it is opened: `text` follows what is typed, `was` does not. */
@@ -185,6 +218,11 @@ function refocus(view, open, key) {
   }
 }
 
+function readAgain(view) {
+  forgetSecrets(view);
+  return readAll(view, view.context.signal);
+}
+
 function drawUnsaved(view) {
   const { draft: { values }, context } = view;
   const known = [...values].filter(([key]) => view.byKey.has(key));
@@ -198,8 +236,8 @@ function drawUnsaved(view) {
     span("muted", "Nothing is sent until you have looked at it once more."),
     span("spring"),
     button("Discard", discard),
-    button("Review and save", () => openReview(view, () => readAll(view, context.signal), takeRows),
-      { class: "primary" }),
+    button("Review and save", () => openReview(view, () => readAgain(view), takeRows),
+      { class: "primary", ...needing() }),
   ]);
   // The mark at the tab is drawn from the store.
   context.store.set({});

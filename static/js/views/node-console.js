@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any request to a node: what is sent, what comes back and how long it took, and what was sent before.
 
+import { lockNote, needing, setNeeds } from "../access.js";
 import { exchange } from "../api.js";
 import { copyButton } from "../copying.js";
 import { div, el, para, replace, setText, span } from "../dom.js";
 import { bytes, clock, count, duration } from "../format.js";
 import { isInProcess, nodePath } from "../nodes.js";
-import { whyNot } from "../store.js";
 import { AS_TYPED, button, data, failedChange, notice, select } from "../widgets.js";
 import { curlText, formatted, pathsOf, readFields } from "../requests.js";
 
@@ -30,8 +30,7 @@ export function mount(root, context) {
     history: el("section", { class: "card console-history", "aria-label": "History" }),
   };
   parts.answer.setAttribute("role", "status");
-  const reason = whyNot(context.store.get());
-  replace(root, div("panel-body", reason && notice("info", "You can read, not change", reason),
+  replace(root, div("panel-body", lockNote("You can read, not change"),
     div("console", div("console-main", parts.form, parts.answer), parts.history)));
   drawForm(view, parts);
   drawHistory(view, parts);
@@ -44,9 +43,11 @@ export function mount(root, context) {
 function drawForm(view, parts) {
   const { request, context } = view;
   const needsBody = () => !["GET", "HEAD"].includes(request.method);
+  const go = el("button", { class: "primary", ...(needsBody() && needing()) }, "Send");
   const method = select("Method", METHODS.map((name) => [name, name]), request.method, (value) => {
     request.method = value;
     body.hidden = !needsBody() && !request.body;
+    setNeeds(go, needsBody() ? "change" : null);
   }, { class: "console-method" });
   const paths = el("datalist", { id: "console-paths" }, pathsOf(context.kind, isInProcess(context.kind))
     .map((path) => el("option", { value: path })));
@@ -65,7 +66,7 @@ function drawForm(view, parts) {
   const body = area("Body", "body", 5, "");
   body.hidden = !needsBody() && !request.body;
   replace(parts.form,
-    div("console-line", method, path, el("button", { class: "primary" }, "Send"), paths),
+    div("console-line", method, path, go, paths),
     el("details", { class: "console-more", open: Boolean(request.fields) }, el("summary", {}, "Header fields"),
       area("One a line, Name: value", "fields", 3, "Accept: application/json")),
     body,

@@ -27,6 +27,7 @@ export function mount(root, context) {
         names: ["Variable", "Value"],
         accepts: (key) => !memory.group || key.startsWith(memory.group),
         extra: groups.length > 0 && whose.element,
+        reveal: async () => Object.entries(await readItem(context, "env", context.signal, { reveal: true })),
       });
       replace(body, list.parts);
     },

@@ -46,7 +46,7 @@ function draw(parts, { key, entry, state, problems, unlisted, several }, actions
   replace(parts.missing, unlisted && missing(several));
   replace(parts.level, !unlisted && (entry?.isProxy ? span("chip", "Proxy") : levelMark(state?.level ?? "unknown")));
   const why = unlisted || entry?.isProxy ? "" : whyText(state);
-  setText(parts.why, why);
+  replace(parts.why, why, " ", why && whereTo(problems));
   parts.why.hidden = !why;
   parts.why.dataset.level = state?.level ?? "unknown";
   drawProblems(parts.problems, problems.filter(({ code }) => !SAID.has(code)));
@@ -83,11 +83,17 @@ function drawProblems(list, problems) {
     make: (problem) => {
       const place = placeOf(problem);
       return el("li", { dataset: { severity: problem.severity } },
-        icon(problem.severity === "notice" ? "info" : "warn"), data(sentence(problem.text)),
+        icon(problem.severity === "notice" ? "info" : "degraded"), data(sentence(problem.text)),
         place.tab !== "overview" && el("a", { href: place.href }, place.text));
     },
     update() {},
   });
+}
+
+/** Where that is looked into which the level and its reasons say. */
+function whereTo(problems) {
+  const place = problems.filter(({ code }) => SAID.has(code)).map(placeOf).find(({ tab }) => tab !== "overview");
+  return place && el("a", { href: place.href }, place.text);
 }
 
 function factsOf(entry, state) {
@@ -106,6 +112,7 @@ function linksOf(key, entry, state) {
   const own = /^(?!unix:)[^/]+:\d+$/.test(entry?.address ?? "") && entry.proxy === LOCAL;
   return [
     !entry?.isProxy && el("a", { href: compareHref([key]) }, "Compare"),
+    el("a", { href: placeHref("manage", { q: entry?.name }) }, "Manage"),
     el("a", { href: nodeHref(key, "console") }, "Console"),
     el("a", { href: nodePath(key, "metrics"), target: "_blank", rel: "noopener" }, "Raw metrics", icon("out")),
     own && el("a", {

@@ -16,13 +16,18 @@ export function mount(root, context) {
     since: "0.3.7",
     load: (signal) => readItem(context, "inference", signal),
     render(body, info) {
-      const pairs = flatten(info).filter(([key]) => key !== "").flatMap(unfolded);
+      const pairs = pairsOf(info);
+      const reveal = async () => pairsOf(await readItem(context, "inference", context.signal, { reveal: true }));
       replace(body,
         pairs.length === 0
           ? notice("info", "No inference engine", "There is no vLLM around this node, as with standalone ones.")
-          : pairList(memory, "Search keys and values", "value", pairs).parts);
+          : pairList(memory, "Search keys and values", "value", pairs, { reveal }).parts);
     },
   });
+}
+
+function pairsOf(info) {
+  return flatten(info).filter(([key]) => key !== "").flatMap(unfolded);
 }
 
 /** vLLM gives its configuration as one long text, `a=1, b={...}`: each part of it gets a row. */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Log levels of a node: every logger with a level to choose, to confirm, and to take back.
 
+import { lockNote, needing } from "../access.js";
 import { div, el, keyed, para, replace, setText, span } from "../dom.js";
 import { count } from "../format.js";
 import { panel, readItem, tryTo } from "../panel.js";
-import { whyNot } from "../store.js";
-import { AS_TYPED, button, data, filterable, icon, listCard, notice, ofAll, select, table } from "../widgets.js";
+import { AS_TYPED, button, data, filterable, icon, listCard, ofAll, select, table } from "../widgets.js";
 
 const LEVELS = ["NOTSET", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 const SHOWN = [["all", "All levels"], ["changed", "Changed here"], ...LEVELS.map((level) => [level, level])];
@@ -28,7 +28,6 @@ export function mount(root, context) {
 }
 
 function draw(body, view) {
-  view.reason = whyNot(view.context.store.get());
   const { element, body: rows, row } = table("Loggers", [
     ["Logger", "col-key"], ["Level", "col-level"], ["What came of it", "col-text"],
   ], "loggers");
@@ -56,7 +55,7 @@ function draw(body, view) {
     replace(view.bar, undoBar(view));
   };
   replace(body,
-    view.reason && notice("info", "Log levels cannot be changed", view.reason),
+    lockNote("Log levels cannot be changed"),
     parts[0],
     view.bar,
     parts[1],
@@ -77,16 +76,15 @@ function undoBar(view) {
     for (const [name, before] of open) await setLevel(view, name, before);
   };
   return [icon("info"), el("span", {}, `${count(open.length, "level")} changed here since the page was opened`),
-    span("spring"), !view.reason && button([icon("undo"), "Undo all"], undo, { class: "small" })];
+    span("spring"), button([icon("undo"), "Undo all"], undo, { class: "small", ...needing() })];
 }
 
 /** Set the level of a logger that the list does not name, such as `root`. */
 function anyLogger(view) {
-  const disabled = Boolean(view.reason);
   const name = el("input", {
-    placeholder: "root", "aria-label": "Any logger by name", size: "14", disabled, ...AS_TYPED,
+    placeholder: "root", "aria-label": "Any logger by name", size: "14", ...needing(), ...AS_TYPED,
   });
-  const level = select("Level for that logger", pairs(LEVELS), "INFO", () => {}, { disabled });
+  const level = select("Level for that logger", pairs(LEVELS), "INFO", () => {}, needing());
   const said = el("span", { class: "said", role: "status" });
   const submit = async (event) => {
     event.preventDefault();
@@ -94,7 +92,7 @@ function anyLogger(view) {
     say(said, await setLevel(view, name.value.trim() || "root", level.value));
   };
   return el("form", { class: "inline", on: { submit } },
-    span("tally", "Any logger"), name, level, el("button", { disabled }, "Set"), said);
+    span("tally", "Any logger"), name, level, el("button", needing(), "Set"), said);
 }
 
 /** One row; `refresh(logger)` brings it up to date without losing the reader's place. */
@@ -102,14 +100,14 @@ function loggerRow(row, logger, view) {
   const said = el("span", { class: "said", role: "status" });
   const before = span("");
   const undo = button([icon("undo"), before], () => setLevel(view, logger.name, view.changed.get(logger.name)),
-    { class: "small bare", "aria-label": `Undo the level of ${logger.name}` });
+    { class: "small bare", "aria-label": `Undo the level of ${logger.name}`, ...needing() });
   const follows = span("muted follows");
   const place = el("div", { class: "inline" });
   const line = row([data(logger.name), place, said], { dataset: { logger: logger.name } });
   let level = null;
   line.refresh = (next) => {
     say(said, view.said.get(next.name));
-    undo.hidden = Boolean(view.reason) || !view.changed.has(next.name) || view.changed.get(next.name) === next.level
+    undo.hidden = !view.changed.has(next.name) || view.changed.get(next.name) === next.level
       || !LEVELS.includes(view.changed.get(next.name));
     setText(before, `Back to ${view.changed.get(next.name)}`);
     setText(follows, next.level === "NOTSET" ? followed(view, next.name) : "");
@@ -133,13 +131,13 @@ function ownLevel({ name, level }, view, line) {
     line.classList.toggle("edited", value !== level);
   };
   const box = select(`Level of ${name}`, pairs(choices), view.chosen.get(name) ?? level, choose,
-    { disabled: Boolean(view.reason), class: "level", dataset: { level } });
+    { class: "level", dataset: { level }, ...needing() });
   const cancel = () => {
     box.value = level;
     choose(level);
     box.focus();
   };
-  const confirm = span("inline", el("button", { class: "small primary" }, "Set"),
+  const confirm = span("inline", el("button", { class: "small primary", ...needing() }, "Set"),
     button("Cancel", cancel, { class: "small" }));
   confirm.hidden = !view.chosen.has(name);
   const submit = (event) => {

@@ -10,11 +10,11 @@ import { notice } from "../widgets.js";
 export function mount(root, context) {
   const memory = {};
   const isMp = context.kind === "mp";
+  const read = async (signal, options) => flatten(await readItem(context, isMp ? "status" : "meta", signal, options))
+    .filter(([key]) => key !== "");
   return panel(root, context, {
     thing: isMp ? "its status" : "metadata",
-    async load(signal) {
-      return flatten(await readItem(context, isMp ? "status" : "meta", signal)).filter(([key]) => key !== "");
-    },
+    load: (signal) => read(signal),
     render(body, pairs) {
       if (pairs.length === 0) {
         return replace(body, notice("warn", "The node gave no metadata",
@@ -22,7 +22,8 @@ export function mount(root, context) {
       }
       return replace(body,
         isMp && notice("info", "MP servers have no metadata", "This is the server's status, with dotted keys."),
-        pairList(memory, "Search keys and values", "value", pairs).parts);
+        pairList(memory, "Search keys and values", "value", pairs,
+          { reveal: () => read(context.signal, { reveal: true }) }).parts);
     },
   });
 }

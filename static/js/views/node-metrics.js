@@ -3,11 +3,11 @@
 
 import { el, keyed, para, replace, setText } from "../dom.js";
 import { ago, bytes, count, duration, number, rate } from "../format.js";
-import { nodePath } from "../nodes.js";
+import { isInProcess, nodePath } from "../nodes.js";
 import { panel, readNode } from "../panel.js";
 import { parseMetrics } from "../parse.js";
 import { commonLabels, labelsOf, meanOf, rateOf, reading, valueOf } from "../readings.js";
-import { parseRoute, replaceQuery } from "../router.js";
+import { nodeHref, parseRoute, replaceQuery } from "../router.js";
 import { button, data, filterable, icon, listCard, ofAll, table } from "../widgets.js";
 import { familyCharts, isInBytes, STEP_S, STEPS } from "./node-metrics-charts.js";
 
@@ -22,6 +22,9 @@ export function mount(root, context) {
     thing: "metrics",
     every_ms: STEP_S * 1000,
     load: (signal) => readNode(context, "metrics", signal),
+    hint: (error) => isInProcess(context.kind) && error.status === 500 && para("muted",
+      "Where the node cannot put its counters into words, setting them to zero may help: ",
+      el("a", { href: nodeHref(context.key, "backends") }, "Backends and cache")),
     render(body, text) {
       take(view, text);
       if (body.firstChild === view.tools) return view.redraw();

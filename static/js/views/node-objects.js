@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The objects in the L2 of an MP server, a page at a time, and the removal of some.
 
+import { needing } from "../access.js";
 import { append, div, el, para, replace } from "../dom.js";
 import { count } from "../format.js";
 import { button, data, listCard, select, table } from "../widgets.js";
@@ -45,7 +46,7 @@ function drawPage(view, list, { entries = [], next_page_token: next }) {
     ["Salt", "col-text"]]);
   append(body, entries.map((entry, index) => row([
     el("input", {
-      type: "checkbox", "aria-label": `Choose ${entry.chunk_hash_hex}`, disabled: Boolean(view.reason),
+      type: "checkbox", "aria-label": `Choose ${entry.chunk_hash_hex}`, ...needing(),
       on: { change: ({ target }) => (target.checked ? list.chosen.set(index, entry) : list.chosen.delete(index)) },
     }),
     data(entry.chunk_hash_hex ?? ""), data(entry.model_name ?? ""), String(entry.kv_rank ?? ""),

@@ -82,7 +82,7 @@ async function load({ context, range, meta }, signal) {
   const metrics = settle(readNode(context, "metrics", signal).then(parseMetrics));
   const [series, ...parts] = await Promise.all([
     readSeries(context, range, signal), metrics, item("periodic"), item("status", isMp), item("quota", isMp),
-    item("meta", !meta && isInProcess(context.kind) && context.store.get().whoami?.role !== "viewer"),
+    item("meta", !meta && isInProcess(context.kind)),
   ]);
   return { series, metrics: parts[0], periodic: parts[1], status: parts[2], quota: parts[3], meta: parts[4] };
 }

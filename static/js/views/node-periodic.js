@@ -4,6 +4,7 @@
 import { append, div, el, para, replace, setText, span } from "../dom.js";
 import { count, duration, number, percent } from "../format.js";
 import { panel, readItem } from "../panel.js";
+import { nodeHref } from "../router.js";
 import { data, filterable, listCard, mark, ofAll, quantity, table } from "../widgets.js";
 
 const EVERY_MS = 5000;
@@ -20,7 +21,7 @@ const STATES = {
 const ORDER = Object.keys(STATES);
 
 export function mount(root, context) {
-  const view = { filter: "", threads: [] };
+  const view = { filter: "", threads: [], key: context.key };
   return panel(root, context, {
     thing: "periodic threads",
     since: "0.3.13",
@@ -42,7 +43,7 @@ function draw(body, view) {
       accepts(`${name} ${level} ${last?.message ?? ""}`));
     return {
       text: ofAll(some.length, view.threads.length, "thread"),
-      content: listCard(threadTable(some)),
+      content: listCard(threadTable(some, view)),
       none: some.length === 0 && (view.threads.length ? "No thread matches." : "This node has no periodic threads."),
     };
   });
@@ -71,14 +72,15 @@ function stateOf({ is_running, is_active, total_runs, last_summary }) {
   return last_summary?.success === false ? "failing" : "running";
 }
 
-function threadTable(threads) {
+function threadTable(threads, { key }) {
   const { element, body, row } = table("Periodic threads", [
     ["State", "col-state"], ["Thread", "col-key"], ["Importance", "col-level-word"], ["Every", "col-short num"],
     ["Last run", "col-last"], ["Runs", "col-short num"], ["Failed", "col-short num"], ["What it said", "col-said"],
   ], "periodic");
   append(body, threads.map((thread) => row([
     mark(...STATES[stateOf(thread)]),
-    data(thread.name),
+    [data(thread.name), stateOf(thread) === "late" && el("a",
+      { class: "to-stack", href: nodeHref(key, "threads", { q: thread.name }) }, "Where it stands")],
     span("chip", thread.level),
     quantity("duration", thread.interval),
     lastRun(thread),

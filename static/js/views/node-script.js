@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A Python script to be run in the node's own process, and what it gave.
 
+import { lockNote, needing } from "../access.js";
 import { exchange } from "../api.js";
 import { confirmed } from "../confirming.js";
 import { copyButton } from "../copying.js";
@@ -9,7 +10,6 @@ import { bytes, duration, flatten } from "../format.js";
 import { nodePath } from "../nodes.js";
 import { NotOffered, panel, readItem, tryTo } from "../panel.js";
 import { nodeHref } from "../router.js";
-import { whyNot } from "../store.js";
 import { button, data, failedChange, notice } from "../widgets.js";
 
 const SWITCH = "run_script_api_enabled";
@@ -46,30 +46,29 @@ async function readSwitch(context, signal) {
 
 function draw(body, view, { enabled, imports }) {
   const { context } = view;
-  const reason = whyNot(context.store.get());
   const area = el("textarea", {
     class: "code", rows: 12, spellcheck: "false", autocomplete: "off", "aria-label": "Script", value: view.script,
-    disabled: Boolean(reason), on: { input: () => { view.script = area.value; } },
+    on: { input: () => { view.script = area.value; } },
   });
   const file = el("input", {
     type: "file", accept: ".py,text/x-python", class: "unseen", "aria-label": "Script file", tabindex: "-1",
     on: { change: () => takeFile(view, file, area) },
   });
   const run = button("Run on this node …", () => send(view, run, said),
-    { class: "primary", disabled: Boolean(reason) || enabled === false });
+    { class: "primary", disabled: enabled === false, ...needing() });
   const said = div("script-answer");
   said.setAttribute("role", "status");
   replace(body,
-    reason && notice("info", "You cannot run scripts", reason),
+    lockNote("You cannot run scripts"),
     enabled === false && off(view),
     para("muted", "The script runs inside the process of the node, beside the cache it serves: one that hangs or fails "
       + "badly takes the node with it. ", imports?.length ? ["It may import ", data([imports].flat().join(", ")), "."]
       : "It may import nothing."),
     div("drop", area),
-    div("inline", button("Open a file …", () => file.click(), { class: "small", disabled: Boolean(reason) }), file,
+    div("inline", button("Open a file …", () => file.click(), { class: "small" }), file,
       span("tally", data(view.name)), span("spring"), run),
     said);
-  takeDrops(view, body, area, Boolean(reason));
+  takeDrops(view, body, area);
   if (view.answer) replace(said, view.answer);
 }
 
@@ -94,7 +93,7 @@ function off({ context, again }) {
   place.append(notice("info", "This node has scripts switched off",
     `${SWITCH} is false, as it is by default. It can be set while the node runs.`,
     div("inline",
-      button("Switch it on …", switchOn, { class: "small", disabled: Boolean(whyNot(context.store.get())) }),
+      button("Switch it on …", switchOn, { class: "small", ...needing() }),
       el("a", { href: nodeHref(context.key, "config", { q: SWITCH }) }, "See it in Config"))));
   return place;
 }
@@ -107,11 +106,11 @@ async function takeFile(view, { files }, area) {
   document.querySelector(".panel .tally bdi").textContent = file.name;
 }
 
-function takeDrops(view, body, area, disabled) {
-  body.ondragover = (event) => { if (!disabled) event.preventDefault(); };
+function takeDrops(view, body, area) {
+  body.ondragover = (event) => event.preventDefault();
   body.ondrop = (event) => {
     event.preventDefault();
-    if (!disabled) takeFile(view, event.dataTransfer, area);
+    takeFile(view, event.dataTransfer, area);
   };
 }
 
@@ -145,7 +144,7 @@ function answerOf({ status, text, whole_ms: took }) {
   const time = span("tally", `after ${duration(took / 1000)}`);
   if (status === 404 && /disabled/.test(text)) return notice("info", "This node has scripts switched off", text);
   if (status === 404) return notice("info", "This node does not run scripts", text);
-  if (status === 403) return notice("info", "You may not run scripts", text);
+  if (status === 401 || status === 403) return notice("info", "You may not run scripts", text);
   const head = status === 200 ? notice("ok", "The script has run", null, time)
     : notice("bad", `The script failed (${status})`, null, time);
   return div("", head, el("pre", { class: "raw" }, data(text || "(nothing)")),

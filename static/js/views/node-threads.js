@@ -24,7 +24,8 @@ const CHANGES = {
 };
 
 export function mount(root, context) {
-  const view = { context, captures: [], base: null, together: true, only: null, open: new Set(), filter: "" };
+  const { q: filter = "" } = context.route().query;
+  const view = { context, captures: [], base: null, together: true, only: null, open: new Set(), filter };
   const shown = panel(root, context, {
     thing: "threads",
     load: async (signal) => ({ ...await readItem(context, "threads", signal), at: Date.now() / 1000 }),

@@ -48,7 +48,8 @@ export function mount(root, { store, feed, route, title, navigate }) {
       page.route = next;
       if (page.unlisted) page.tab = tabOf(next);
       else if (tabOf(next) !== page.tab) openTab(page, tabOf(next));
-      else page.panel?.routed?.(next);
+      else if (page.panel?.routed) page.panel.routed(next);
+      else if (next.query.q !== undefined) openTab(page, page.tab);
     },
     unmount() {
       stop();

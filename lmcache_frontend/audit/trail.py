@@ -14,9 +14,10 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lmcache_frontend.audit.deeds import Deed, Wanted, document_of, is_wanted
+from lmcache_frontend.audit.refusals import Refusals
 from lmcache_frontend.errors import FrontendError
 
 if TYPE_CHECKING:
@@ -33,33 +34,10 @@ MOST_LOOKED_AT = 20_000
 MOST_WAITING = 10_000
 READER_PATIENCE_S = 2.0
 GATHERING_S = 0.2
-_TEXT_LIMIT = 500
 # Together they stay far below the 1.25 MiB of a transaction.
 _BATCH = 40
 _PAGE = 1000
 _MOST_SEEN = 1024
-
-
-class Deed(NamedTuple):
-    """Something that somebody did or was refused: who from where, what, on what, and the outcome in a word."""
-
-    who: str
-    address: str
-    what: str
-    target: str
-    outcome: str
-    detail: str = ""
-
-
-class Wanted(NamedTuple):
-    """Which entries are wanted: patterns with ``*`` and ``?``, of ``what`` also a part; times since the epoch."""
-
-    who: str = ""
-    what: str = ""
-    node: str = ""
-    outcome: str = ""
-    since: float | None = None
-    before: float | None = None
 
 
 class Page(NamedTuple):
@@ -147,7 +125,7 @@ class AuditTrail:
                     continue
                 if wanted.since is not None and document["at"] < wanted.since:
                     return Page(found, None)
-                if _is_wanted(document, wanted):
+                if is_wanted(document, wanted):
                     found.append(document)
                 if len(found) == limit:
                     return Page(found, document["at"])
@@ -180,7 +158,7 @@ class AuditTrail:
     def _add(self, deed: Deed) -> None:
         """Put a deed where the writer finds it. The lock is held."""
         if self._ended:
-            logger.warning("not in the audit trail (the service ends): %s", json.dumps(_document(deed)))
+            logger.warning("not in the audit trail (the service ends): %s", json.dumps(document_of(deed)))
             return
         for waiting in reversed(self._waiting[-_BATCH:]):
             if waiting.deed == deed:
@@ -257,71 +235,9 @@ class AuditTrail:
             store.transact([Delete(entry.key) for entry in old])
 
 
-class Refusals:
-    """Counts refused attempts: of each client a few within some minutes pass, and some of all clients together."""
-
-    OF_A_CLIENT = 5
-    OF_ALL = 100
-    WITHIN_S = 600.0
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._ends_at = 0.0
-        self._passed: dict[str, int] = {}
-        self._left_out: dict[str, tuple[Deed, int]] = {}
-
-    def admits(self, deed: Deed, now: float) -> bool:
-        """Say whether an attempt is one of the few."""
-        if not self._passed:
-            self._ends_at = now + self.WITHIN_S
-        total = sum(self._passed.values())
-        passed = self._passed.get(deed.address, 0)
-        if passed < self.OF_A_CLIENT and total < self.OF_ALL:
-            self._passed[deed.address] = passed + 1
-            return True
-        # Who comes when there were too many already is one of the others.
-        client = deed.address if passed else ""
-        self._left_out[client] = (deed, self._left_out.get(client, (deed, 0))[1] + 1)
-        return False
-
-    def summaries(self, now: float) -> list[Deed]:
-        """Give, once the time is over, a deed for each client that stands for what was left out."""
-        if not self._passed or now < self._ends_at:
-            return []
-        left_out, self._left_out, self._passed = self._left_out, {}, {}
-        during = f"within {self.WITHIN_S / 60:.0f} minutes"
-        return [
-            deed._replace(
-                who=deed.who if client else "others",
-                address=client,
-                detail=f"{count} more refused attempts {during}, the last: {deed.detail}",
-            )
-            for client, (deed, count) in left_out.items()
-        ]
-
-
-def _document(deed: Deed) -> dict[str, Any]:
-    from lmcache_frontend.masking import masked_text
-
-    return {name: masked_text(value)[:_TEXT_LIMIT] for name, value in deed._asdict().items()}
-
-
 def _stamped(waiting: _Waiting) -> dict[str, Any]:
     times = {"times": waiting.times[0]} if waiting.times[0] > 1 else {}
-    return {"at": waiting.at_us / 1e6, **_document(waiting.deed), **times}
-
-
-def _is_wanted(document: dict[str, Any], wanted: Wanted) -> bool:
-    return (
-        _meets(document, "who", wanted.who)
-        and _meets(document, "target", wanted.node)
-        and _meets(document, "outcome", wanted.outcome)
-        and (wanted.what.lower() in str(document.get("what")).lower() or _meets(document, "what", wanted.what))
-    )
-
-
-def _meets(document: dict[str, Any], name: str, pattern: str) -> bool:
-    return not pattern or fnmatchcase(str(document.get(name)).lower(), pattern.lower())
+    return {"at": waiting.at_us / 1e6, **document_of(waiting.deed), **times}
 
 
 def _read(key: str, value: bytes) -> dict[str, Any] | None:
