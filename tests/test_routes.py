@@ -351,8 +351,12 @@ def test_the_page_and_its_files(start_app: StartApp) -> None:
     assert page.body.lstrip().lower().startswith(b"<!")
     assert "default-src 'none'" in page.fields["Content-Security-Policy"]
     assert page.fields["X-Frame-Options"] == "DENY"
+    # A drawing is shown as a page where it is opened by itself.
+    icon = ask(app.settings.port, "GET", "/static/icon.svg")
+    assert "default-src 'none'" in icon.fields["Content-Security-Policy"]
     script = ask(app.settings.port, "GET", "/static/js/app.js", fields={"Accept-Encoding": "gzip"})
     assert script.fields["Content-Type"] == "text/javascript; charset=utf-8"
+    assert script.fields["X-Content-Type-Options"] == "nosniff"
     assert gzip.decompress(script.body) == ask(app.settings.port, "GET", "/static/js/app.js").body
     again = ask(app.settings.port, "GET", "/static/js/app.js", fields={"If-None-Match": script.fields["ETag"]})
     assert (again.status, again.body) == (304, b"")

@@ -346,7 +346,7 @@ def test_a_stream_ends_with_the_session_it_was_asked_for_by(start: StartApp) -> 
 
 
 def test_a_page_of_a_name_that_was_turned_to_us_reads_nothing(start: StartApp) -> None:
-    app = start(trust_loopback=True)
+    app = start(trust_loopback=True, collecting=True)
     evil = {"Host": f"evil.example:{app.settings.port}"}
     for target in ("/config", "/metrics", "/api/sd", "/health", "/api/fleet"):
         for browser in ({"User-Agent": "Mozilla/5.0"}, {"User-Agent": "curl/8", "Accept-Language": "en"}):

@@ -22,18 +22,21 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
 }
+_FILE_FIELDS = (("X-Content-Type-Options", "nosniff"), ("Cross-Origin-Resource-Policy", "same-origin"))
+# What only means something where a browser shows a file as a page; in forty scripts and style sheets it would be a
+# quarter of all that is loaded.
 _PAGE_FIELDS = (
+    *_FILE_FIELDS,
     (
         "Content-Security-Policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
-    ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
 )
+_NO_PAGES = ("text/javascript", "text/css")
 
 
 def static_directory() -> Path:
@@ -135,7 +138,8 @@ def _content_type(path: Path) -> str:
 
 def _send(exchange: Exchange, asset: Asset) -> None:
     request = exchange.request
-    fields = [*_PAGE_FIELDS, ("ETag", asset.etag), ("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding")]
+    guards = _FILE_FIELDS if asset.content_type.startswith(_NO_PAGES) else _PAGE_FIELDS
+    fields = [*guards, ("ETag", asset.etag), ("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding")]
     if asset.etag in [tag.strip().removeprefix("W/") for tag in (request.get("if-none-match") or "").split(",")]:
         exchange.respond(304, fields=fields)
         return

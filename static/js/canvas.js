@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every canvas needs: as many pixels as the screen has, colours out of the style sheets, and to be drawn again.
+// Sizes, colours and the font are kept, as a page that was written to would have to be laid out to ask for them.
 
 /**
  * Keep a canvas drawn: `draw(context, {width, height, ratio, colour})` is called before the next frame when the canvas
  * gets another size, the theme changes, or `redraw()` is called; `paint()` calls it at once. Sizes are in CSS pixels,
- * `ratio` is the screen's pixels for each, `colour("--name")` gives a token's colour.
+ * `ratio` is the screen's pixels for each, `colour("--name")` gives a token's colour; text is small, in its font.
  */
 export function keepDrawn(canvas, draw) {
   const context = canvas.getContext("2d");
   const colours = new Map();
-  let due = 0;
+  let [due, size, font] = [0, null, null];
   const colour = (token) => {
     // A token that is made of `light-dark()` has a value only where it is used as a colour.
     if (!colours.has(token)) {
@@ -22,18 +23,22 @@ export function keepDrawn(canvas, draw) {
   const paint = () => {
     cancelAnimationFrame(due);
     due = 0;
-    const { clientWidth: width, clientHeight: height } = canvas;
+    size ??= [canvas.clientWidth, canvas.clientHeight];
+    const [width, height] = size;
     const ratio = devicePixelRatio;
-    const [wide, high] = [width, height].map((size) => Math.round(size * ratio));
+    const [wide, high] = [width, height].map((length) => Math.round(length * ratio));
     if (!wide || !high) return;
-    if (canvas.width !== wide || canvas.height !== high) Object.assign(canvas, { width: wide, height: high });
+    // With another size a canvas forgets its font.
+    if (canvas.width !== wide || canvas.height !== high) [canvas.width, canvas.height, font] = [wide, high, null];
+    if (font === null) context.font = font = `11px ${getComputedStyle(canvas).fontFamily}`;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
     draw(context, { width, height, ratio, colour });
   };
   const redraw = () => { due ||= requestAnimationFrame(paint); };
-  const recolour = () => { colours.clear(); redraw(); };
-  const sizes = new ResizeObserver(redraw);
+  const recolour = () => { colours.clear(); font = null; redraw(); };
+  // Sizes are told of after the layout and before the frame is shown: in time for what is drawn now.
+  const sizes = new ResizeObserver(() => { size = null; paint(); });
   // In the screen's pixels where that is offered, so that a page that is moved to another screen is drawn for it.
   try { sizes.observe(canvas, { box: "device-pixel-content-box" }); } catch { sizes.observe(canvas); }
   const chosen = new MutationObserver(recolour);

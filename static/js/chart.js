@@ -2,7 +2,7 @@
 // A chart of lines over time, on a canvas; its legend says in words the newest values, or those at the cursor.
 
 import { keepDrawn } from "./canvas.js";
-import { div, el, keyed, para, replace, setAttribute, setText, span, svg } from "./dom.js";
+import { div, el, keyed, para, setAttribute, setText, span, svg } from "./dom.js";
 import { clock, shortClock, utc } from "./format.js";
 import { axis, runsOf, timeTicks } from "./scale.js";
 
@@ -28,7 +28,8 @@ export function createCursor() {
  */
 export function lineChart(root, { cursor = createCursor(), ...given }) {
   const chart = {
-    cursor, title: el("h3"), time: span("chart-time"), legend: el("dl", { class: "chart-legend" }), width: 0, height: 0,
+    cursor, name: span(""), unit: span("chart-unit"), time: span("chart-time"),
+    legend: el("dl", { class: "chart-legend" }), width: 0, height: 0,
     none: para("chart-none"), line: span("chart-cursor"), dots: div("chart-dots"),
     data: { marks: [], unit: "", none: "No values in this time", ...given },
   };
@@ -36,7 +37,7 @@ export function lineChart(root, { cursor = createCursor(), ...given }) {
   chart.plot = el("div", { class: "chart-plot", tabindex: "0", role: "slider", "aria-valuemin": "0" },
     canvas, chart.line, chart.dots, chart.none);
   const element = el("section", { class: "chart card" },
-    el("header", { class: "chart-head" }, chart.title, chart.time), chart.legend, chart.plot);
+    el("header", { class: "chart-head" }, el("h3", {}, chart.name, chart.unit), chart.time), chart.legend, chart.plot);
   const { redraw, paint, stop } = keepDrawn(canvas, (context, screen) => draw(chart, context, screen));
   const deafen = cursor.listen(() => readOut(chart));
   const update = (next) => { Object.assign(chart.data, next); refresh(chart); redraw(); };
@@ -52,7 +53,8 @@ function refresh(chart) {
   const steps = series[0]?.values.length ?? 0;
   Object.assign(chart, { steps, end: start + steps * step_s, isEmpty: values.length === 0 });
   chart.axis = axis(chart.isEmpty ? [] : values.concat(marks.map((mark) => mark.value)), chart.data);
-  replace(chart.title, title, unit && unit !== "bytes" && span("chart-unit", unit));
+  setText(chart.name, title);
+  setText(chart.unit, unit === "bytes" ? "" : unit);
   setText(chart.none, chart.isEmpty ? none : "");
   setAttribute(chart.plot, "aria-label", `${title} ${unit}: time`);
   setAttribute(chart.plot, "aria-valuemax", Math.max(0, steps - 1));
@@ -113,10 +115,8 @@ function readOut(chart) {
 
 function listen(chart) {
   const { plot, cursor } = chart;
-  const go = (index) => {
-    const step = Math.min(chart.steps - 1, Math.max(0, index));
-    cursor.set(chart.data.start + (step + 0.5) * chart.data.step_s);
-  };
+  const within = (index) => Math.min(chart.steps - 1, Math.max(0, index));
+  const go = (index) => cursor.set(chart.data.start + (within(index) + 0.5) * chart.data.step_s);
   const point = ({ clientX }) => {
     const width = (chart.width - PAD.left - PAD.right) / chart.steps;
     const index = Math.floor((clientX - plot.getBoundingClientRect().left - PAD.left) / width);
@@ -140,9 +140,7 @@ function listen(chart) {
 function draw(chart, context, { width, height, colour }) {
   const { isEmpty, data: { series, marks } } = chart;
   Object.assign(chart, { width, height });
-  context.font = `11px ${getComputedStyle(chart.plot).fontFamily}`;
-  context.lineJoin = "round";
-  context.textBaseline = "middle";
+  Object.assign(context, { lineJoin: "round", textBaseline: "middle" });
   drawGrid(chart, context, colour);
   for (const [place, { values, colour: token }] of isEmpty ? [] : series.entries()) {
     context.strokeStyle = context.fillStyle = colour(token);
@@ -154,8 +152,7 @@ function draw(chart, context, { width, height, colour }) {
     context.strokeStyle = context.fillStyle = colour("--warn");
     stroke(context, [PAD.left, at, width - PAD.right, at], 1, [4, 3]);
     // The words are kept clear of the lines behind them.
-    context.strokeStyle = colour("--surface");
-    context.lineWidth = 4;
+    Object.assign(context, { strokeStyle: colour("--surface"), lineWidth: 4 });
     for (const way of ["strokeText", "fillText"]) context[way](name, PAD.left + 6, at + (at < PAD.top + 14 ? 10 : -9));
   }
 }
@@ -171,9 +168,7 @@ function drawGrid(chart, context, colour) {
     const [left, right] = [first, last + 1].map((at) => PAD.left + (at / steps) * across);
     context.fillRect(left, PAD.top, right - left, bottom - PAD.top);
   }
-  context.strokeStyle = colour("--line");
-  context.fillStyle = colour("--muted");
-  context.textAlign = "right";
+  Object.assign(context, { strokeStyle: colour("--line"), fillStyle: colour("--muted"), textAlign: "right" });
   for (const mark of chart.axis.marks.slice(0, chart.isEmpty ? 1 : undefined)) {
     const at = Math.round(y(chart, mark)) + 0.5;
     stroke(context, [PAD.left, at, width - PAD.right, at], 1);

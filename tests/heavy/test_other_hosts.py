@@ -173,9 +173,9 @@ def test_without_a_token_one_reaches_no_other_target(site: Site) -> None:
 
 def test_with_the_token_that_was_made_one_is_an_operator(site: Site) -> None:
     site.serve()
-    token = site.token(f"lmcache-frontend/{PORT}.token")
     # It is told where it lies, once the port is open.
     wait_until(lambda: f"lmcache-frontend/{PORT}.token" in (site.folder / "service.log").read_text(), START_S)
+    token = site.token(f"lmcache-frontend/{PORT}.token")
     assert role(site.client, token=token) == ("operator", "token")
     assert SECRET.encode() in ask(site.client, "GET", "/proxy2/n1/env", token=token).body
     assert ask(site.client, "POST", "/api/nodes", CHANGED, token=token).status == 200
