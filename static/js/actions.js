@@ -8,8 +8,8 @@ const PATH = "api/fleet/actions";
 
 /**
  * Carry out an action: `{action, nodes or filter, arguments, ...}`. `onLine(line)` hears of the beginning
- * (`{id, nodes}`) and of each node (`{node, outcome, status, detail, seconds}`). Gives the counts by outcome. The action
- * goes on where nobody listens any more. Raises ApiError.
+ * (`{id, nodes}`) and of each node (`{node, outcome, status, detail, seconds}`). Gives the counts by outcome. The
+ * action goes on where nobody listens any more. Raises ApiError.
  */
 export async function runAction(request, onLine = () => {}, { signal } = {}) {
   let summary = null;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fleet as the page holds it, out of the server's documents. A node that did not change stays the same object. Pure.
+// The fleet as the page holds it, out of the server's documents. A node that did not change is the same object. Pure.
 
 import { LOCAL } from "./nodes.js";
 

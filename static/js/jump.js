@@ -9,7 +9,8 @@ import { AS_TYPED, data, dialog, levelMark } from "./widgets.js";
 const SHOWN = 9;
 const KEYS = [
   ["Anywhere", [
-    ["/", "Search in what is open; ↓ goes on to the list of nodes"], ["?", "This help"], ["p", "Pause, or go on"], ["Esc", "Close a dialog"],
+    ["/", "Search in what is open; ↓ goes on to the list of nodes"], ["?", "This help"],
+    ["p", "Pause, or go on"], ["Esc", "Close a dialog"],
   ]],
   ["Go to", [
     ["g f", "Fleet"], ["g n", "A node, by its name"], ["g o", "Compare"], ["g c", "Configuration"], ["g m", "Manage"],

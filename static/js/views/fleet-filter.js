@@ -68,7 +68,8 @@ function termOf(word) {
   // A term that is being typed narrows nothing yet.
   if (isTerm && !value) return { name: null, value, not: false, test: () => true };
   // A word with a colon that is no term is looked for as it stands: addresses have colons.
-  return { name: isTerm ? name : null, value, not, test: isTerm ? TESTS[name](value) : containing(plain.toLowerCase()) };
+  const test = isTerm ? TESTS[name](value) : containing(plain.toLowerCase());
+  return { name: isTerm ? name : null, value, not, test };
 }
 
 function split(text) {
