@@ -348,8 +348,10 @@ def test_configuration_is_copied_as_yaml_and_as_variables(page: Browser, demo: s
         page.find("dialog select").choose("variables")
         for box in page.all("dialog input[type=checkbox]"):
             box.click()
-        text = page.find("dialog textarea").property("value")
-        assert "export LMCACHE_REMOTE_URL=redis://u:word@h:1" in text
+        field = page.find("dialog textarea")
+        # What is masked is read anew first.
+        page.wait(lambda: "export LMCACHE_REMOTE_URL=redis://u:word@h:1" in field.property("value"))
+        text = field.property("value")
         assert "# LMCACHE_LOCAL_DISK is null" in text
         assert "export LMCACHE_PD_ALLOCATION_TIMEOUT_SEC=inf" in text
         assert "export LMCACHE_P2P_INIT_PORTS=1,2" in text
